@@ -1,0 +1,27 @@
+"""A domain: a world, the analytic model people already have for it, and the rules they use today."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jaxtyping import Array, Int
+
+from descant.core.env import AbstractEnv
+from descant.core.model import AbstractModel
+from descant.core.types import Key, Observation, PyTree
+
+Rule = Callable[[PyTree, Observation, Key], Int[Array, " N"]]
+"""A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole state."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What an algorithm, the evaluation and the report need to know of a field."""
+
+    name: str
+    env: AbstractEnv
+    model: AbstractModel | None = None
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+    headline: str = ""
+    """The rule that everybody compares with."""
+    figures: tuple[str, ...] = ()
+    """Diagnostics worth a curve over an episode, in the order of the report."""

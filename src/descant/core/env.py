@@ -1,0 +1,22 @@
+"""A world that agents live in. The environment *is* its parameters, so scenarios are vmapped."""
+
+import abc
+
+import equinox as eqx
+from jaxtyping import Array, Int
+
+from descant.core.types import Key, Observation, PyTree, Spec, Step
+
+
+class AbstractEnv(eqx.Module):
+    """Pure dynamics: no resets inside, no counters outside; the collector decides when to start anew."""
+
+    spec: eqx.AbstractVar[Spec]
+
+    @abc.abstractmethod
+    def reset(self, key: Key) -> tuple[PyTree, Observation]:
+        """Draw a scenario and its first observation."""
+
+    @abc.abstractmethod
+    def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
+        """Let the active agents act; actions of inactive agents have no effect."""

@@ -1,0 +1,135 @@
+"""The analytic model of a field: one scalar that says how far the system is from where it should be.
+
+A domain writes physics (`respond`, `reference`); automatic differentiation writes guidance. Actions
+enter relaxed, as rows of a probability matrix [N, A], so a sampled joint action is a matrix of
+one-hot rows and an inactive agent a row of zeros.
+"""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from descant.core.types import PyTree, Scalar
+
+
+class AbstractModel(eqx.Module):
+    """A potential over system states that agents should descend."""
+
+    @abc.abstractmethod
+    def context(self, state: PyTree) -> PyTree:
+        """The few arrays of a state that guidance needs; they are stored in the rollout."""
+
+    @abc.abstractmethod
+    def potential(self, context: PyTree, action: Float[Array, "N A"]) -> Scalar:
+        """The scalar d(x, x~) after the (relaxed) joint action; lower is better."""
+
+    @abc.abstractmethod
+    def expected(self, context: PyTree, probabilities: Float[Array, "N A"]) -> Scalar:
+        """Expectation of the potential when agents act independently with these probabilities."""
+
+    @abc.abstractmethod
+    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+        """What each agent adds to the potential, given those before it; sums to the total change."""
+
+    @abc.abstractmethod
+    def alternatives(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
+        """What each agent would add by each of its actions, the others acting as they did."""
+
+    @abc.abstractmethod
+    def alignment(self, context: PyTree, action: Int[Array, " N"]) -> dict[str, Scalar]:
+        """Per term of the team reward, 1 where moving to the reference improves it, else 0.
+
+        This is Assumption 3.2 of Yang & Liu (2026), eq. 5, asked of one visited state.
+        """
+
+
+class AbstractTargetModel(AbstractModel):
+    r"""A model given by a reference state: $d = \tfrac12 \lVert x - \tilde x \rVert^2$ in the
+    model's own metric; Yang & Liu (2026), eq. 6.
+
+    The response must be linear in the action matrix, which makes every quantity here exact.
+    """
+
+    @abc.abstractmethod
+    def reference(self, context: PyTree) -> Float[Array, " M"]:
+        """Where the system should be, x~: exogenous, so it must not depend on the actions."""
+
+    @abc.abstractmethod
+    def respond(self, context: PyTree, action: Float[Array, "N A"]) -> Float[Array, " M"]:
+        """Where the system will be, x, linear in the relaxed joint action."""
+
+    @abc.abstractmethod
+    def metric(self, context: PyTree) -> Float[Array, " M"]:
+        """Diagonal weights that make coordinates comparable; raw units let one of them drown the rest."""
+
+    @abc.abstractmethod
+    def influence(
+        self, context: PyTree, agent: Int[Array, ""], action: Int[Array, ""]
+    ) -> Float[Array, " M"]:
+        """What one agent's action adds to the state, z_ij; Yang & Liu (2026), appendix D."""
+
+    @abc.abstractmethod
+    def weight(self, context: PyTree) -> Float[Array, "N A"]:
+        r"""Squared length of each influence vector, $\lVert z_{ij} \rVert^2$ in the metric."""
+
+    @abc.abstractmethod
+    def rewards(self, context: PyTree, x: Float[Array, " M"]) -> dict[str, Scalar]:
+        """Differentiable stand-ins for the terms of the team reward, as functions of the state."""
+
+    def potential(self, context: PyTree, action: Float[Array, "N A"]) -> Scalar:
+        deviation = self.respond(context, action) - jax.lax.stop_gradient(self.reference(context))
+        return 0.5 * jnp.sum(self.metric(context) * deviation**2)
+
+    def expected(self, context: PyTree, probabilities: Float[Array, "N A"]) -> Scalar:
+        r"""$d(\bar x, \tilde x) + \tfrac12 \sum_i (\sum_j p_{ij} \lVert z_{ij}\rVert^2 -
+        \lVert \sum_j p_{ij} z_{ij} \rVert^2)$: the mean's potential plus the variance of the sum of
+        independent agents. Influence vectors of one agent's different actions are taken to be
+        orthogonal, as they are when an action says *where* something goes.
+        """
+        spread = self.weight(context) * probabilities * (1 - probabilities)
+        return self.potential(context, probabilities) + 0.5 * jnp.sum(spread)
+
+    def alternatives(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
+        r"""$\langle \nabla d(x - z_{i a_i}), z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$."""
+        weight = self.weight(context)
+        chosen = jax.nn.one_hot(action, weight.shape[-1])
+        slope = jax.grad(self.potential, argnums=1)(context, chosen)
+        return slope + weight * (0.5 - chosen)
+
+    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential marginal.
+
+        Between the state after all agents and the state before agent i + 1 lie the agents behind i;
+        those that chose the same action overlap with it.
+        """
+        weight = self.weight(context)
+        chosen = jax.nn.one_hot(action, weight.shape[-1])
+        own = jnp.sum(weight * chosen, -1)
+        slope = jnp.sum(jax.grad(self.potential, argnums=1)(context, chosen) * chosen, -1)
+        return slope - self._overlap_behind(context, action) - 0.5 * own
+
+    def _overlap_behind(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+        """Sum over agents k behind i of <z_i, z_k>, by one pass from the last agent to the first."""
+        metric = self.metric(context)
+
+        def behind(total, agent):
+            mine = self.influence(context, agent, action[agent])
+            return total + mine, jnp.sum(metric * mine * total)
+
+        agents = jnp.arange(action.shape[0])
+        return jax.lax.scan(behind, jnp.zeros_like(metric), agents, reverse=True)[1]
+
+    def alignment(self, context: PyTree, action: Int[Array, " N"]) -> dict[str, Scalar]:
+        chosen = jax.nn.one_hot(action, self.weight(context).shape[-1])
+        x = self.respond(context, chosen)
+        toward = self.reference(context) - x
+        names = list(self.rewards(context, x))
+        gain = {
+            name: jnp.vdot(jax.grad(lambda x, n=name: self.rewards(context, x)[n])(x), toward)
+            for name in names
+        }
+        gain["total"] = sum(gain.values())
+        return {name: (value > 0).astype(jnp.float32) for name, value in gain.items()}

@@ -1,0 +1,101 @@
+"""The words of the library: what agents see, what a tick gives, what a rollout keeps.
+
+Axes, one letter each, everywhere: **T** time, **E** environments (scenarios), **N** agents,
+**D** local features, **K** entities, **F** entity features, **G** global features, **A** actions,
+**V** values per tick (one for a critic of the world, N for critics of local views),
+**M** coordinates of the system state, **B** minibatch, **S** seeds.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+PyTree = Any
+Key = PRNGKeyArray
+Scalar = Float[Array, ""]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Sizes of a domain, known before anything runs."""
+
+    agents: int
+    """N: agent slots; a tick in which fewer act marks the others inactive."""
+    actions: int
+    """A: choices of an agent. With as many entities as actions, action j means entity j; with a
+    multiple of them, consecutive entities share an action."""
+    horizon: int
+    """Ticks of an episode."""
+    local: int
+    """D: features of an agent's own view."""
+    entities: int
+    """K: things in the shared world."""
+    features: int
+    """F: features of one entity."""
+    globals: int
+    """G: features of the world as a whole."""
+    comparable: tuple[tuple[int, int], ...] = ()
+    """Pairs (local feature, entity feature) in the same unit, demand against supply: networks may
+    look at their difference and at its sign."""
+    shared: bool = True
+    """Whether agents see the world when they act; otherwise only critics may."""
+
+
+class World(eqx.Module):
+    """What all agents share, stored once per step and never once per agent."""
+
+    entities: Float[Array, "*batch K F"]
+    globals: Float[Array, "*batch G"]
+
+
+class Observation(eqx.Module):
+    """What the agents of one tick know when they act."""
+
+    local: Float[Array, "*batch N D"]
+    world: World
+    mask: Bool[Array, "*batch #N A"]
+    """Legal actions; a leading axis of one says the same for all agents."""
+    active: Bool[Array, "*batch N"]
+    """Who acts this tick."""
+
+
+class Step(eqx.Module):
+    """What a tick gives."""
+
+    observation: Observation
+    reward: Float[Array, "*batch"]
+    """Team reward, higher is better."""
+    terminated: Bool[Array, "*batch"]
+    """The process has ended: nothing of value follows."""
+    truncated: Bool[Array, "*batch"]
+    """The horizon was reached: the process would go on."""
+    diagnostics: dict[str, Float[Array, "*batch"]]
+
+
+class Rollout(eqx.Module):
+    """Some scenarios stepped side by side, as learning reads them."""
+
+    observation: Observation
+    action: Int[Array, "T E N"]
+    log_prob: Float[Array, "T E N"]
+    value: Float[Array, "T E V"]
+    bootstrap: Float[Array, "T E V"]
+    """Value of the state that follows each step, before any reset."""
+    reward: Float[Array, "T E"]
+    terminated: Bool[Array, "T E"]
+    truncated: Bool[Array, "T E"]
+    context: PyTree
+    """What the analytic model keeps of each state."""
+    probes: dict[str, Float[Array, "T E N"]]
+    diagnostics: dict[str, Float[Array, "T E"]]
+
+
+class Signal(eqx.Module):
+    """What credit links rewrite in turn: the way from a rollout to one number per agent and tick."""
+
+    reward: Float[Array, "T E"]
+    advantage: Float[Array, "T E N"]
+    target: Float[Array, "T E V"]
+    """What the critic should say."""

@@ -1,0 +1,110 @@
+"""Place jobs on a heterogeneous cluster: one agent per job, a shared cost of waiting and energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from descant.core.errors import UserError
+
+if TYPE_CHECKING:
+    from descant.core.domain import Domain
+
+
+@dataclass(frozen=True)
+class Config:
+    """Cloud scheduling."""
+
+    servers: int = 20
+    """Servers in the cluster."""
+    clusters: int = 0
+    """Groups that agents choose between, Best-Fit inside; 0 takes the paper's Table 5 (one server
+    each up to 20, then 25 groups, then servers / 5)."""
+    load: Literal["slots", "true"] = "slots"
+    """What `utilisation` is a share of: the agents' slots (the paper's reading: rho N jobs a tick)
+    or the servers' capacity in their tightest resource."""
+    utilisation: tuple[float, float] = (0.80, 0.85)
+    """Range of the target utilisation, drawn per scenario."""
+    agents: int = 0
+    """Agent slots, which is the most jobs placed in one tick; 0 takes one per server under
+    `load = "slots"` and 2.2 per server under `load = "true"`, where dispatch must not be the
+    bottleneck."""
+    reward_scale: Literal["cores", "total"] = "cores"
+    """What energy is divided by: cores (the paper's Table 1) or cores + GB (its Figure 3)."""
+    queue_weight: float = 1.0
+    """Cost of one waiting job per server."""
+    energy_weight: float = 20.0
+    """Cost of energy relative to capacity."""
+    horizon: int = 3000
+    """Ticks of an episode."""
+    arrivals: int = 2000
+    """Ticks with arrivals; the rest of the episode drains."""
+    observation: Literal["full", "paper"] = "full"
+    """Features of a server: the paper's seven, or those with committed load and free capacity."""
+    reference: Literal["efficiency", "proportional"] = "efficiency"
+    """Where load should be: filled by efficiency (water filling) or in proportion to capacity."""
+    kappa: float = 4.0
+    """Weight of energy against balance in the efficiency-aware reference; 0 is proportional."""
+    trace: str = ""
+    """Folder of an imported trace; its nodes and jobs replace the synthetic ones."""
+    tick: float = 60.0
+    """Seconds in a tick, for traces."""
+
+    def validate(self) -> None:
+        """Check ranges and combinations.
+
+        Raises:
+            UserError: a value cannot be used; the field is named.
+        """
+        for name in ("servers", "horizon", "arrivals"):
+            if getattr(self, name) < 1:
+                raise UserError(f"domain.{name}: expected at least 1, got {getattr(self, name)}.")
+        for name in ("clusters", "agents"):
+            if getattr(self, name) < 0:
+                raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
+        for name in ("queue_weight", "energy_weight", "kappa"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
+        if not self.tick > 0:
+            raise UserError(f"domain.tick: expected seconds above 0, got {self.tick}.")
+        if self.arrivals > self.horizon:
+            raise UserError(
+                f"domain.arrivals: {self.arrivals} ticks with arrivals do not fit in "
+                f"domain.horizon = {self.horizon}."
+            )
+        low, high = self.utilisation
+        if not 0 < low <= high:
+            raise UserError(
+                f"domain.utilisation: expected two numbers 0 < low <= high, got {low} and {high}."
+            )
+        groups = groups_of(self)
+        if self.servers % groups:
+            raise UserError(
+                f"domain.clusters: {self.servers} servers cannot be cut into {groups} equal groups; "
+                f"choose a divisor of domain.servers."
+            )
+
+
+def groups_of(config: Config) -> int:
+    """Groups that agents choose between: Table 5 of Yang & Liu (2026) where the config leaves it open."""
+    if config.clusters:
+        return config.clusters
+    servers = config.servers
+    if servers <= 20 or config.trace:
+        return servers
+    for groups in (25, 40):
+        if servers % groups == 0 and servers // groups <= 5:
+            return groups
+    return next(servers // size for size in (5, 4, 3, 2, 1) if servers % size == 0)
+
+
+def make(config: Config) -> Domain:
+    """The domain: world, analytic model and rules.
+
+    Raises:
+        UserError: the configuration or the trace cannot be used.
+    """
+    config.validate()
+    from descant.domains.cloud.build import build
+
+    return build(config, groups_of(config))

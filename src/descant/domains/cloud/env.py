@@ -1,0 +1,427 @@
+"""Heterogeneous cloud scheduling: many placement agents, one per job at hand, and one shared reward.
+
+A tick: completions free their resources, local queues start jobs from their heads, arrivals enter
+the global first-in-first-out buffer, the agents place one job each, the reward is taken. Jobs of a
+tick are placed one after another: each sees what those before it have taken. Reading of Yang & Liu
+(2026), appendix H, under which all of Table 1 comes out; docs/domains/cloud.md has the evidence.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from descant.core.env import AbstractEnv
+from descant.core.types import Key, Observation, PyTree, Spec, Step, World
+from descant.domains.cloud import instances as cloud
+from descant.domains.cloud.workload import AbstractWorkload, Scenario
+from descant.ops.loops import while_any
+
+QUEUE_SCALE = 50.0
+"""Local queue length that observations take as one, and clip at; appendix H.2."""
+
+
+class Servers(eqx.Module):
+    """What servers hold: kept up to date by every event, never recomputed."""
+
+    running: Int[Array, "M R"]
+    """Resources in use."""
+    queued: Int[Array, "M R"]
+    """Resources that waiting jobs will ask for."""
+    waiting: Int[Array, " M"]
+    """Jobs in the local queue."""
+    jobs: Int[Array, " M"]
+    """Running jobs."""
+    head: Int[Array, " M"]
+    tail: Int[Array, " M"]
+    behind: Int[Array, " L"]
+    """Local queues are linked lists through this array: whom each waiting job stands before."""
+    wheel: Int[Array, "W M R+1"]
+    """Resources and jobs that finish at each tick to come, modulo W."""
+
+    @property
+    def committed(self) -> Int[Array, "M R"]:
+        """Load of running and waiting jobs."""
+        return self.running + self.queued
+
+
+class State(eqx.Module):
+    """A cluster at the moment when the agents of a tick decide."""
+
+    scenario: Scenario
+    tables: PyTree
+    """What the analytic model has prepared for this scenario."""
+    servers: Servers
+    time: Int[Array, ""]
+    dispatched: Int[Array, ""]
+    """Jobs that have left the global buffer."""
+    finished: Int[Array, ""]
+
+
+class Hand(NamedTuple):
+    """The jobs that the agents of a tick place, one each; rows of inactive agents are zero."""
+
+    job: Int[Array, " N"]
+    demand: Int[Array, "N R"]
+    duration: Int[Array, " N"]
+    active: Bool[Array, " N"]
+
+
+class Cluster(AbstractEnv):
+    """A cluster of `servers` in `groups` of consecutive servers; an action names a group.
+
+    Inside the group Best-Fit picks the server: the one with the highest dominant utilisation on
+    which the job fits; if it fits on none it queues on the least committed one.
+    """
+
+    spec: Spec = eqx.field(static=True)
+    workload: AbstractWorkload
+    groups: int = eqx.field(static=True)
+    full: bool = eqx.field(static=True)
+    """Whether observations hold committed load and free capacity, beyond what the paper lists."""
+    queue_weight: float = eqx.field(static=True)
+    energy_weight: float = eqx.field(static=True)
+    total_capacity: bool = eqx.field(static=True)
+    """Whether energy is divided by all capacity in natural units ("total") or by cores ("cores")."""
+    guarded: bool = eqx.field(static=True)
+    """Whether servers that could never hold a job are illegal for it. The paper knows no such rule:
+    there, a job that is too large for its server blocks its queue for good."""
+    prepare: Callable[[Scenario], PyTree] = eqx.field(static=True)
+    """What the analytic model wants to know of a scenario, computed once when it is drawn."""
+
+    def reset(self, key: Key) -> tuple[State, Observation]:
+        """Draw a scenario; the first jobs have just arrived."""
+        workload = self.workload
+        servers, resources = workload.servers, len(workload.resources)
+        zeros = jnp.zeros((servers,), jnp.int32)
+        ring = min(workload.longest, workload.horizon) + 1
+        scenario = workload.draw(key)
+        state = State(
+            scenario=scenario,
+            tables=self.prepare(scenario),
+            servers=Servers(
+                running=jnp.zeros((servers, resources), jnp.int32),
+                queued=jnp.zeros((servers, resources), jnp.int32),
+                waiting=zeros,
+                jobs=zeros,
+                head=zeros,
+                tail=zeros,
+                behind=jnp.zeros((workload.jobs,), jnp.int32),
+                wheel=jnp.zeros((ring, servers, resources + 1), jnp.int32),
+            ),
+            time=jnp.int32(0),
+            dispatched=jnp.int32(0),
+            finished=jnp.int32(0),
+        )
+        return state, self.observe(state)
+
+    def step(self, key: Key, state: State, action: Int[Array, " N"]) -> tuple[State, Step]:
+        """Place the jobs at hand, take the reward, and let time pass to the next decision."""
+        state = self.place(state, action)
+        reward, diagnostics = self._reward(state)
+        state = self._pass_time(state)
+        step = Step(
+            observation=self.observe(state),
+            reward=reward,
+            terminated=jnp.bool_(False),
+            truncated=state.time >= self.spec.horizon,
+            diagnostics=diagnostics,
+        )
+        return state, step
+
+    def hand(self, state: State) -> Hand:
+        """The jobs that leave the buffer this tick, oldest first, at most one per agent."""
+        scenario = state.scenario
+        job = state.dispatched + jnp.arange(self.spec.agents)
+        active = job < jnp.minimum(self._arrived(state), self.workload.jobs)
+        rows = scenario.rows(job)
+        return Hand(
+            job=job,
+            demand=jnp.where(active[:, None], scenario.demand[rows], 0),
+            duration=scenario.duration[rows],
+            active=active,
+        )
+
+    def place(self, state: State, action: Int[Array, " N"]) -> State:
+        """Dispatch the jobs at hand to groups.
+
+        Agents of different groups do not meet, so round r places the r-th job of every group at
+        once; there are as many rounds as the busiest group gets jobs.
+        """
+        hand = self.hand(state)
+        constants = (state.scenario, state.time, hand, action)
+        _, servers = while_any(
+            lambda _, carry: jnp.any(carry[0]),
+            self._place_round,
+            constants,
+            (hand.active, state.servers),
+        )
+        return eqx.tree_at(
+            lambda s: (s.servers, s.dispatched),
+            state,
+            (servers, state.dispatched + jnp.sum(hand.active)),
+        )
+
+    def _place_round(self, constants, carry):
+        scenario, time, hand, action = constants
+        pending, servers = carry
+        agents, groups = self.spec.agents, self.groups
+        index = jnp.arange(agents)
+        first = jnp.full((groups,), agents).at[jnp.where(pending, action, groups)].min(
+            index, mode="drop"
+        )
+        some = first < agents
+        agent = jnp.minimum(first, agents - 1)
+        demand = jnp.where(some[:, None], hand.demand[agent], 0)
+        chosen, fits = self.best_fit(
+            scenario.capacity, servers.running, servers.committed, demand
+        )
+        chosen = chosen & some[:, None]
+        starts = (chosen & fits[:, None]).reshape(-1)
+        waits = (chosen & ~fits[:, None]).reshape(-1)
+        per_server = jnp.repeat(agent, chosen.shape[1], total_repeat_length=starts.shape[0])
+        job = hand.job[per_server]
+        servers = self._enqueue(servers, waits, job, hand.demand[per_server])
+        servers = self._start(
+            scenario, time, servers, starts, hand.demand[per_server], hand.duration[per_server]
+        )
+        placed = first[action] == index
+        return pending & ~placed, servers
+
+    def best_fit(
+        self,
+        capacity: Int[Array, "M R"],
+        running: Int[Array, "M R"],
+        committed: Int[Array, "M R"],
+        demand: Int[Array, "G R"],
+    ) -> tuple[Bool[Array, "G S"], Bool[Array, " G"]]:
+        """For one job per group: the server of the group it goes to (one-hot), and whether it fits."""
+        if self.groups == self.workload.servers:
+            fits = jnp.all(running + demand <= capacity, axis=-1)
+            return jnp.ones((self.groups, 1), bool), fits
+        split = (self.groups, -1, demand.shape[-1])
+        capacity, running = capacity.reshape(split), running.reshape(split)
+        demand = demand[:, None]
+        fits = jnp.all(running + demand <= capacity, axis=-1)
+        used = dominant(running, capacity)
+        load = dominant(committed.reshape(split), capacity)
+        if self.guarded:
+            load = jnp.where(jnp.all(demand <= capacity, axis=-1), load, jnp.inf)
+        anywhere = jnp.any(fits, axis=-1)
+        best = jnp.argmax(jnp.where(fits, used, -1.0), axis=-1)
+        server = jnp.where(anywhere, best, jnp.argmin(load, axis=-1))
+        return jnp.arange(fits.shape[1]) == server[:, None], anywhere
+
+    def _start(self, scenario, time, servers, starts, demand, duration) -> Servers:
+        """Start at most one job on each server; it ends ceil(duration / efficiency) ticks later."""
+        stay = jnp.maximum(1, -(-duration * 1000 // scenario.efficiency[:, 0]))
+        ring = servers.wheel.shape[0]
+        # Whatever lasts beyond the episode holds its resources to the end: it needs no slot.
+        slot = jnp.where(starts & (stay < ring), (time + stay) % ring, ring)
+        freed = jnp.concatenate([demand, jnp.ones_like(demand[:, :1])], axis=-1)
+        server = jnp.arange(starts.shape[0])
+        return eqx.tree_at(
+            lambda s: (s.running, s.jobs, s.wheel),
+            servers,
+            (
+                servers.running + jnp.where(starts[:, None], demand, 0),
+                servers.jobs + starts,
+                servers.wheel.at[slot, server].add(freed, mode="drop"),
+            ),
+        )
+
+    def _enqueue(self, servers, waits, job, demand) -> Servers:
+        """Append at most one job to the local queue of each server."""
+        none = servers.behind.shape[0]
+        link = jnp.where(waits & (servers.waiting > 0), servers.tail, none)
+        return eqx.tree_at(
+            lambda s: (s.queued, s.waiting, s.head, s.tail, s.behind),
+            servers,
+            (
+                servers.queued + jnp.where(waits[:, None], demand, 0),
+                servers.waiting + waits,
+                jnp.where(waits & (servers.waiting == 0), job, servers.head),
+                jnp.where(waits, job, servers.tail),
+                servers.behind.at[link].set(job, mode="drop"),
+            ),
+        )
+
+    def _pass_time(self, state: State) -> State:
+        """To the next decision: completions, then local queues; arrivals are read off the clock."""
+        time = state.time + 1
+        servers = state.servers
+        slot = time % servers.wheel.shape[0]
+        done = servers.wheel[slot]
+        servers = eqx.tree_at(
+            lambda s: (s.running, s.jobs, s.wheel),
+            servers,
+            (
+                servers.running - done[:, :-1],
+                servers.jobs - done[:, -1],
+                servers.wheel.at[slot].set(0),
+            ),
+        )
+        constants = (state.scenario, time)
+        _, servers = while_any(
+            lambda _, carry: jnp.any(carry[0]),
+            self._start_heads,
+            constants,
+            (self._heads_that_fit(state.scenario, servers), servers),
+        )
+        return eqx.tree_at(
+            lambda s: (s.servers, s.time, s.finished),
+            state,
+            (servers, time, state.finished + jnp.sum(done[:, -1])),
+        )
+
+    def _heads_that_fit(self, scenario: Scenario, servers: Servers) -> Bool[Array, " M"]:
+        demand = scenario.demand[scenario.rows(servers.head)]
+        room = jnp.all(servers.running + demand <= scenario.capacity, axis=-1)
+        return (servers.waiting > 0) & room
+
+    def _start_heads(self, constants, carry):
+        scenario, time = constants
+        starts, servers = carry
+        row = scenario.rows(servers.head)
+        demand = scenario.demand[row]
+        servers = self._start(scenario, time, servers, starts, demand, scenario.duration[row])
+        servers = eqx.tree_at(
+            lambda s: (s.queued, s.waiting, s.head),
+            servers,
+            (
+                servers.queued - jnp.where(starts[:, None], demand, 0),
+                servers.waiting - starts,
+                jnp.where(starts, servers.behind[servers.head], servers.head),
+            ),
+        )
+        return self._heads_that_fit(scenario, servers), servers
+
+    def _arrived(self, state: State) -> Int[Array, ""]:
+        last = self.workload.horizon - 1
+        return state.scenario.arrived[jnp.minimum(state.time, last)]
+
+    def buffered(self, state: State) -> Int[Array, ""]:
+        """Jobs in the global buffer."""
+        return self._arrived(state) - state.dispatched
+
+    def counts(self, state: State) -> dict[str, Int[Array, ""]]:
+        """Where all jobs are: arrived = buffered + queued + running + finished, at every tick."""
+        return {
+            "arrived": self._arrived(state),
+            "buffered": self.buffered(state),
+            "queued": jnp.sum(state.servers.waiting),
+            "running": jnp.sum(state.servers.jobs),
+            "finished": state.finished,
+            "beyond": jnp.maximum(0, self._arrived(state) - self.workload.jobs),
+        }
+
+    def natural(self, load: Int[Array, "*n R"]) -> Float[Array, "*n R"]:
+        """Integer units to vCPU, GiB and GPUs."""
+        return load / jnp.array([float(cloud.UNITS[r]) for r in self.workload.resources])
+
+    def total(self, capacity: Int[Array, "M R"]) -> Float[Array, ""]:
+        """What energy is divided by."""
+        natural = self.natural(capacity)
+        return jnp.sum(natural) if self.total_capacity else jnp.sum(natural[:, 0])
+
+    def _reward(self, state: State) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """-(w1 queue + w2 energy); Yang & Liu (2026), appendix H.3."""
+        scenario, servers = state.scenario, state.servers
+        buffered = self.buffered(state)
+        waiting = buffered + jnp.sum(servers.waiting)
+        queue = self.queue_weight * waiting / self.workload.servers
+        used = jnp.sum(self.natural(servers.running), axis=-1)
+        work = jnp.sum(used / (scenario.efficiency[:, 0] / 1000))
+        energy = self.energy_weight * work / self.total(scenario.capacity)
+        busy = jnp.sum(self.natural(servers.running), axis=0)
+        utilisation = busy / jnp.sum(self.natural(scenario.capacity), axis=0)
+        diagnostics = {
+            "queue": queue,
+            "energy": energy,
+            "utilisation": jnp.max(utilisation),
+            "buffered": buffered.astype(jnp.float32),
+            "beyond": jnp.maximum(0, self._arrived(state) - self.workload.jobs).astype(jnp.float32),
+        }
+        return -(queue + energy), diagnostics
+
+    def observe(self, state: State) -> Observation:
+        """Servers as entities, the job at hand as the agent's own view; appendix H.2."""
+        hand = self.hand(state)
+        scale = jnp.array(self.workload.job_scale)
+        active = hand.active
+        locals_ = hand.demand / scale
+        if self.full:
+            locals_ = jnp.concatenate([locals_, jnp.log1p(100 * locals_)], axis=-1)
+        return Observation(
+            local=locals_,
+            world=World(entities=self._entities(state), globals=self._globals(state, active)),
+            mask=self._legal(state, hand),
+            active=active,
+        )
+
+    def _legal(self, state: State, hand: Hand) -> Bool[Array, "#N G"]:
+        if not self.guarded:
+            return jnp.ones((1, self.groups), bool)
+        capacity = state.scenario.capacity
+        possible = jnp.all(hand.demand[:, None] <= capacity, axis=-1)
+        return jnp.any(possible.reshape(possible.shape[0], self.groups, -1), axis=-1)
+
+    def _entities(self, state: State) -> Float[Array, "M F"]:
+        scenario, servers = state.scenario, state.servers
+        capacity = scenario.capacity
+        columns = [
+            servers.running / jnp.maximum(capacity, 1),
+            jnp.minimum(servers.waiting / QUEUE_SCALE, 1.0)[:, None],
+            scenario.efficiency / 1000,
+            capacity / jnp.array(self.workload.capacity_scale),
+        ]
+        if self.full:
+            columns += [
+                servers.committed / jnp.maximum(capacity, 1),
+                (capacity - servers.running) / jnp.array(self.workload.job_scale),
+            ]
+        return jnp.concatenate(columns, axis=-1)
+
+    def _globals(self, state: State, active: Bool[Array, " N"]) -> Float[Array, " G"]:
+        servers = state.servers
+        time = state.time / self.spec.horizon
+        if not self.full:
+            return time[None]
+        m = self.workload.servers
+        total = jnp.sum(state.scenario.capacity.astype(jnp.float32), axis=0)
+        load = jnp.sum(servers.committed.astype(jnp.float32), axis=0) / jnp.maximum(total, 1)
+        pressure = jnp.stack(
+            [
+                time,
+                jnp.sum(active) / self.spec.agents,
+                jnp.log1p(self.buffered(state) / m),
+                jnp.log1p(jnp.sum(servers.waiting) / m),
+            ]
+        )
+        return jnp.concatenate([pressure, load])
+
+
+def dominant(load: Int[Array, "*n R"], capacity: Int[Array, "*n R"]) -> Float[Array, "*n"]:
+    """Share of capacity that the tightest resource takes; load on a resource that a server lacks
+    counts as more than any share."""
+    share = jnp.where(capacity > 0, load / jnp.maximum(capacity, 1), 1e6 * (load > 0))
+    return jnp.max(share, axis=-1)
+
+
+def sizes(resources: int, full: bool) -> dict[str, int]:
+    """Feature counts of observations, and which of them compare demand with what is free."""
+    entity = 2 * resources + 3
+    return {
+        "local": resources * (2 if full else 1),
+        "features": entity + (2 * resources if full else 0),
+        "globals": 4 + resources if full else 1,
+    }
+
+
+def comparable(resources: int, full: bool) -> tuple[tuple[int, int], ...]:
+    """Demand of the job at hand against free capacity, in the same unit, where both are observed."""
+    first = 2 * resources + 3 + resources
+    return tuple((r, first + r) for r in range(resources)) if full else ()

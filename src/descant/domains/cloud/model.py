@@ -1,0 +1,158 @@
+"""Where load should be: the fluid view of a cluster, in which an efficient one fills by plan."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from descant.core.model import AbstractTargetModel
+from descant.core.types import Scalar
+from descant.domains.cloud.env import Cluster, State
+from descant.domains.cloud.workload import Scenario
+
+
+class Tables(NamedTuple):
+    """Groups of a scenario, and how much load a common water level holds."""
+
+    capacity: Float[Array, "G R"]
+    """vCPU, GiB, GPUs."""
+    efficiency: Float[Array, " G"]
+    """CPU efficiency, weighted by cores."""
+    energy: Float[Array, " G"]
+    """Reward lost per tick and natural unit of load in the group."""
+    level: Float[Array, " L"]
+    """Water levels at which a group starts to fill or is full, ascending."""
+    filled: Float[Array, "L R"]
+    """Load that the groups hold at each level."""
+
+
+class Context(NamedTuple):
+    """What guidance needs of a state, in natural units (vCPU, GiB, GPUs)."""
+
+    load: Float[Array, "G R"]
+    """Committed (running and waiting) before this tick's jobs."""
+    reference: Float[Array, "G R"]
+    capacity: Float[Array, "G R"]
+    energy: Float[Array, " G"]
+    demand: Float[Array, "N R"]
+    """This tick's jobs; rows of inactive agents are zero."""
+
+
+class Placement(AbstractTargetModel):
+    r"""Load per group against a reference that holds all of it.
+
+    The reference minimises $\sum_j x_j^2 / 2\mu_j + \kappa x_j / \eta_j^2$ with $\sum_j x_j = C$ and
+    $0 \le x_j \le \mu_j$, per resource, which is $\tilde x_j = \mu_j\,\mathrm{clip}(\nu - \kappa /
+    \eta_j^2, 0, 1)$ (water filling). $\kappa = 0$ is load in proportion to capacity, Yang & Liu
+    (2026), eq. 16. The square is there because energy is charged per tick and a slow server also
+    holds the job longer. Load beyond all capacity spreads in proportion to capacity.
+
+    Coordinates are weighted with $1 / (\mu_j \sum_j \mu_j)$, the Hessian of the paper's load
+    imbalance (eq. 15) per resource: in raw units memory would be 99.5 % of the signal.
+    """
+
+    env: Cluster
+    kappa: float = eqx.field(static=True)
+
+    def prepare(self, scenario: Scenario) -> Tables:
+        """Everything about the groups that no tick changes."""
+        return prepare(self.env, self.kappa, scenario)
+
+    def context(self, state: State) -> Context:
+        tables: Tables = state.tables
+        load = _by_group(self.env.natural(state.servers.committed), self.env.groups)
+        demand = self.env.natural(self.env.hand(state).demand)
+        total = jnp.sum(load, axis=0) + jnp.sum(demand, axis=0)
+        return Context(
+            load=load,
+            reference=fill(tables, total, self.kappa),
+            capacity=tables.capacity,
+            energy=tables.energy,
+            demand=demand,
+        )
+
+    def reference(self, context: Context) -> Float[Array, " M"]:
+        return context.reference.reshape(-1)
+
+    def respond(self, context: Context, action: Float[Array, "N A"]) -> Float[Array, " M"]:
+        return (context.load + action.T @ context.demand).reshape(-1)
+
+    def metric(self, context: Context) -> Float[Array, " M"]:
+        return _metric(context).reshape(-1)
+
+    def influence(
+        self, context: Context, agent: Int[Array, ""], action: Int[Array, ""]
+    ) -> Float[Array, " M"]:
+        return jnp.zeros_like(context.load).at[action].set(context.demand[agent]).reshape(-1)
+
+    def weight(self, context: Context) -> Float[Array, "N A"]:
+        return context.demand**2 @ _metric(context).T
+
+    def rewards(self, context: Context, x: Float[Array, " M"]) -> dict[str, Scalar]:
+        """Waiting as the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent from
+        95 % on; energy as it is charged.
+        """
+        load = x.reshape(context.load.shape)
+        used = load / jnp.where(context.capacity > 0, context.capacity, jnp.inf)
+        knee = 0.95
+        slope = (2 * knee - knee**2) / (1 - knee) ** 2
+        below = jnp.minimum(used, knee)
+        queue = below**2 / (1 - below) + slope * jnp.maximum(used - knee, 0)
+        return {
+            "queue": -self.env.queue_weight * jnp.mean(jnp.sum(queue, axis=-1)),
+            "energy": -jnp.sum(context.energy[:, None] * load),
+        }
+
+
+def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
+    """Group capacities, and the load held at every water level where a group starts or ends filling."""
+    capacity = _by_group(env.natural(scenario.capacity), env.groups)
+    cores = env.natural(scenario.capacity)[:, :1]
+    speed = scenario.efficiency[:, :1] / 1000
+    efficiency = _by_group(cores * speed, env.groups) / _by_group(cores, env.groups)
+    starts = kappa / efficiency[:, 0] ** 2
+    level = jnp.sort(jnp.concatenate([starts, starts + 1]))
+    order = jnp.argsort(starts)
+    starts, sizes = starts[order], capacity[order]
+    none = jnp.zeros((1, sizes.shape[-1]))
+    size = jnp.concatenate([none, jnp.cumsum(sizes, axis=0)])
+    offset = jnp.concatenate([none, jnp.cumsum(sizes * starts[:, None], axis=0)])
+
+    def poured(level):
+        """Load at this level if groups had no lid: sum over started groups of size (level - start)."""
+        started = jnp.searchsorted(starts, level, side="right")
+        return level[:, None] * size[started] - offset[started]
+
+    return Tables(
+        capacity=capacity,
+        efficiency=efficiency[:, 0],
+        energy=env.energy_weight / (efficiency[:, 0] * env.total(scenario.capacity)),
+        level=level,
+        filled=poured(level) - poured(level - 1),
+    )
+
+
+def fill(tables: Tables, total: Float[Array, " R"], kappa: float) -> Float[Array, "G R"]:
+    """Water filling by table: between two neighbouring levels the held load is linear."""
+    below = tables.filled <= total
+    low = jnp.max(jnp.where(below, tables.level[:, None], tables.level[0]), axis=0)
+    low_load = jnp.max(jnp.where(below, tables.filled, 0.0), axis=0)
+    high = jnp.min(jnp.where(below, tables.level[-1], tables.level[:, None]), axis=0)
+    full = jnp.max(tables.filled, axis=0)
+    high_load = jnp.min(jnp.where(below, full, tables.filled), axis=0)
+    share = (total - low_load) / jnp.maximum(high_load - low_load, 1e-6)
+    level = low + jnp.clip(share, 0, 1) * (high - low)
+    start = kappa / tables.efficiency[:, None] ** 2
+    held = tables.capacity * jnp.clip(level - start, 0, 1)
+    return held * jnp.maximum(1.0, total / jnp.maximum(jnp.sum(tables.capacity, axis=0), 1e-6))
+
+
+def _by_group(load: Float[Array, "M R"], groups: int) -> Float[Array, "G R"]:
+    return jnp.sum(load.reshape(groups, -1, load.shape[-1]), axis=1)
+
+
+def _metric(context: Context) -> Float[Array, "G R"]:
+    size = context.capacity * jnp.sum(context.capacity, axis=0)
+    return jax.lax.stop_gradient(jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1.0), 0.0))

@@ -1,0 +1,250 @@
+"""The placement rules that people use: each agent in turn, seeing what those before it have taken.
+
+A rule scores servers; the best one on which the job fits gets it, and a job that fits nowhere goes
+to the least committed server. Where the policy chooses groups, so does the rule: the group of the
+server it would pick, with Best-Fit inside, as for everybody.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from descant.core.domain import Rule
+from descant.core.types import Key, Observation
+from descant.domains.cloud.env import Cluster, State, dominant
+from descant.domains.cloud.model import Placement, fill
+from descant.ops.loops import while_any
+
+
+class View(NamedTuple):
+    """What a rule sees of the servers when its turn comes; loads in integer units."""
+
+    capacity: Int[Array, "M R"]
+    efficiency: Int[Array, " M"]
+    running: Int[Array, "M R"]
+    queued: Int[Array, "M R"]
+    waiting: Int[Array, " M"]
+    reference: Float[Array, "M R"]
+    """Where load should be, in natural units; zeros unless the rule reads it."""
+
+    def share(self, load: Int[Array, "M R"]) -> Float[Array, "M R"]:
+        """Load as a share of capacity; a resource that a server lacks counts as none."""
+        return load / jnp.maximum(self.capacity, 1) * (self.capacity > 0)
+
+    def used(self) -> Float[Array, " M"]:
+        """Dominant utilisation by running jobs."""
+        return dominant(self.running, self.capacity)
+
+    def committed(self, demand: Int[Array, " R"] | int = 0) -> Float[Array, " M"]:
+        """Dominant share of running and waiting jobs, and of one more."""
+        return dominant(self.running + self.queued + demand, self.capacity)
+
+
+Score = Callable[[View, Int[Array, " R"]], tuple[Float[Array, " M"], Float[Array, " M"]]]
+"""Servers by preference for a job, and what decides between equals; higher is better."""
+
+
+def first_fit(view: View, demand):
+    """The lowest index."""
+    index = jnp.arange(view.waiting.shape[0], dtype=jnp.float32)
+    return -index, index
+
+
+def best_fit(view: View, demand):
+    """The highest dominant utilisation."""
+    return view.used(), jnp.zeros_like(view.used())
+
+
+def worst_fit(view: View, demand):
+    """The lowest dominant utilisation."""
+    return -view.used(), jnp.zeros_like(view.used())
+
+
+def tetris(view: View, demand):
+    """The best alignment of free resources with the job, both relative to the largest machine."""
+    largest = jnp.maximum(jnp.max(view.capacity, axis=0), 1)
+    free = (view.capacity - view.running) / largest
+    return free @ (demand / largest), jnp.zeros_like(free[:, 0])
+
+
+def dominant_share(view: View, demand):
+    """The smallest largest share of what is free."""
+    free = view.capacity - view.running
+    return -jnp.max(demand / jnp.maximum(free, 1), axis=-1), jnp.zeros_like(view.used())
+
+
+def most_efficient_first(view: View, demand):
+    """The highest CPU efficiency, ties by Best-Fit."""
+    return view.efficiency.astype(jnp.float32), view.used()
+
+
+def least_allocated(view: View, demand):
+    """Kubernetes NodeResourcesFit, LeastAllocated: the highest mean free share after placement."""
+    after = view.share(view.running + demand)
+    return -jnp.mean(after, axis=-1), jnp.zeros_like(after[:, 0])
+
+
+def most_allocated(view: View, demand):
+    """Kubernetes MostAllocated: the highest mean used share after placement."""
+    after = view.share(view.running + demand)
+    return jnp.mean(after, axis=-1), jnp.zeros_like(after[:, 0])
+
+
+def balanced_allocation(view: View, demand):
+    """Kubernetes BalancedAllocation: the most equal used shares over resources."""
+    after = view.share(view.running + demand)
+    return -jnp.std(after, axis=-1), jnp.zeros_like(after[:, 0])
+
+
+def shortest_queue(view: View, demand):
+    """Join the shortest queue, ties by the lowest dominant share with the job."""
+    return -view.waiting.astype(jnp.float32), -view.committed(demand)
+
+
+GREEDY: dict[str, Score] = {
+    "first-fit": first_fit,
+    "best-fit": best_fit,
+    "worst-fit": worst_fit,
+    "tetris": tetris,
+    "dominant-share": dominant_share,
+    "most-efficient-first": most_efficient_first,
+    "least-allocated": least_allocated,
+    "most-allocated": most_allocated,
+    "balanced-allocation": balanced_allocation,
+}
+
+
+def rules(env: Cluster, model: Placement) -> dict[str, Rule]:
+    """All rules by name, in kebab case."""
+    return {
+        "random": uniform(env),
+        "round-robin": round_robin(env),
+        "jsq": in_turn(env, shortest_queue, must_fit=False),
+        "power-of-2": in_turn(env, shortest_queue, must_fit=False, sample=2),
+        **{name: in_turn(env, score) for name, score in GREEDY.items()},
+        "slope-greedy": slope_greedy(env, model),
+    }
+
+
+def uniform(env: Cluster) -> Rule:
+    """Any legal group, with equal chances and no test whether the job fits."""
+
+    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        shape = (env.spec.agents, env.groups)
+        logits = jnp.where(jnp.broadcast_to(observation.mask, shape), 0.0, -jnp.inf)
+        return jax.random.categorical(key, logits)
+
+    return rule
+
+
+def round_robin(env: Cluster) -> Rule:
+    """Groups in a cycle over jobs, no test whether the job fits; illegal groups are passed over."""
+
+    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        turn = env.hand(state).job[:, None] + jnp.arange(env.groups)
+        legal = jnp.broadcast_to(observation.mask, turn.shape)
+        legal = jnp.take_along_axis(legal, turn % env.groups, axis=-1)
+        return (turn[:, 0] + jnp.argmax(legal, axis=-1)) % env.groups
+
+    return rule
+
+
+def in_turn(env: Cluster, score: Score, *, must_fit: bool = True, sample: int = 0) -> Rule:
+    """Agents one after another by a score, looking at `sample` random servers only if that is set."""
+
+    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        allowed = jnp.repeat(observation.mask, env.workload.servers // env.groups, axis=-1)
+        if sample:
+            # Legal servers first, in random order.
+            ticket = jax.random.uniform(key, (env.spec.agents, env.workload.servers)) + ~allowed
+            worst = jnp.sort(ticket, axis=-1)[:, sample - 1 : sample]
+            allowed = allowed & (ticket <= worst)
+        nowhere = jnp.zeros(state.scenario.capacity.shape)
+        return _decide(env, state, score, allowed, nowhere, must_fit)
+
+    return rule
+
+
+def slope_greedy(env: Cluster, model: Placement) -> Rule:
+    """Down the model's slope: the smallest exact sequential marginal of the potential."""
+    units = env.natural(jnp.ones((len(env.workload.resources),), jnp.int32))
+    size = env.workload.servers // env.groups
+
+    def score(view: View, demand):
+        # A server's share of its group's reference is its share of the group's capacity.
+        capacity = view.capacity * units
+        weight = capacity * jnp.sum(capacity, axis=0)
+        weight = jnp.where(weight > 0, 1 / jnp.where(weight > 0, weight, 1.0), 0.0)
+        before = (view.running + view.queued) * units
+        job = demand * units
+        rise = jnp.sum(weight * job * (before + job / 2 - view.reference), axis=-1)
+        return -rise, jnp.zeros_like(rise)
+
+    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        context = model.context(state)
+        share = env.natural(state.scenario.capacity) / jnp.maximum(
+            jnp.repeat(context.capacity, size, axis=0), 1e-9
+        )
+        reference = jnp.repeat(context.reference, size, axis=0) * share
+        allowed = jnp.repeat(observation.mask, size, axis=-1)
+        return _decide(env, state, score, allowed, reference, must_fit=False)
+
+    return rule
+
+
+def _decide(
+    env: Cluster,
+    state: State,
+    score: Score,
+    allowed: Bool[Array, "#N M"],
+    reference: Float[Array, "M R"],
+    must_fit: bool,
+) -> Int[Array, " N"]:
+    hand = env.hand(state)
+    size = env.workload.servers // env.groups
+    servers = state.servers
+    allowed = jnp.broadcast_to(allowed, (env.spec.agents, env.workload.servers))
+    constants = (hand.demand, jnp.sum(hand.active), allowed, state.scenario, reference)
+    # Nothing is known before the first turn; inactive agents keep group 0, which has no effect.
+    start = (jnp.int32(0), servers.running, servers.queued, servers.waiting)
+    start = (*start, jnp.zeros((env.spec.agents,), jnp.int32))
+
+    def turn(constants, carry):
+        demands, count, allowed, scenario, reference = constants
+        i, running, queued, waiting, action = carry
+        live = i < count
+        demand = demands[jnp.minimum(i, env.spec.agents - 1)]
+        legal = allowed[jnp.minimum(i, env.spec.agents - 1)]
+        capacity = scenario.capacity
+        view = View(capacity, scenario.efficiency[:, 0], running, queued, waiting, reference)
+        server = _pick(view, demand, legal, score, must_fit)
+        group = server // size
+        chosen, fits = env.best_fit(
+            capacity, running, running + queued, jnp.broadcast_to(demand, (env.groups, len(demand)))
+        )
+        # One-hot over servers: the group's own choice.
+        here = (chosen & (jnp.arange(env.groups) == group)[:, None]).reshape(-1) & live
+        starts = here & fits[group]
+        waits = here & ~fits[group]
+        return (
+            i + 1,
+            running + jnp.where(starts[:, None], demand, 0),
+            queued + jnp.where(waits[:, None], demand, 0),
+            waiting + waits,
+            jnp.where(live & (jnp.arange(env.spec.agents) == i), group, action),
+        )
+
+    return while_any(lambda c, carry: carry[0] < c[1], turn, constants, start)[-1]
+
+
+def _pick(view: View, demand, legal, score: Score, must_fit: bool) -> Int[Array, ""]:
+    fits = legal & jnp.all(view.running + demand <= view.capacity, axis=-1)
+    among = fits if must_fit else legal
+    first, second = score(view, demand)
+    first = jnp.where(among, first, -jnp.inf)
+    best = jnp.argmax(jnp.where(first == jnp.max(first), second, -jnp.inf))
+    least = jnp.argmin(jnp.where(legal, view.committed(), jnp.inf))
+    return jnp.where(jnp.any(among), best, least)

@@ -1,0 +1,144 @@
+"""Who the servers are and which jobs come when: one draw of a scenario, fixed before the first tick.
+
+Jobs are numbered in order of arrival and everything about them is drawn beforehand, so two policies
+on one scenario face exactly the same jobs, and the global buffer is two counters.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from descant.core.types import Key
+from descant.domains.cloud import instances as cloud
+
+
+class Scenario(eqx.Module):
+    """One draw: servers, and jobs in order of arrival. Loads are integers, so sums are exact."""
+
+    capacity: Int[Array, "M R"]
+    """Millicores, MiB, milli-GPUs."""
+    efficiency: Int[Array, "M 2"]
+    """CPU and memory efficiency, per mille; a job of d ticks takes ceil(1000 d / efficiency)."""
+    arrived: Int[Array, " T"]
+    """Jobs that have arrived up to and including each tick."""
+    demand: Int[Array, "J R"]
+    duration: Int[Array, " J"]
+    """Ticks on a server of efficiency 1000."""
+    offset: Int[Array, ""]
+    """Job i takes row (offset + i) mod J."""
+
+    def rows(self, job: Int[Array, "*n"]) -> Int[Array, "*n"]:
+        """Rows of the job table for job numbers."""
+        return (self.offset + job) % self.duration.shape[0]
+
+
+class AbstractWorkload(eqx.Module):
+    """A distribution over scenarios."""
+
+    servers: eqx.AbstractVar[int]
+    resources: eqx.AbstractVar[tuple[str, ...]]
+    horizon: eqx.AbstractVar[int]
+    jobs: eqx.AbstractVar[int]
+    """Jobs that the queues have room for over an episode; a later one would stay in the buffer."""
+    longest: eqx.AbstractVar[int]
+    """Longest stay on a server, in ticks; longer ones last to the end of the episode anyway."""
+    job_scale: eqx.AbstractVar[tuple[float, ...]]
+    """Per resource, the demand in integer units that observations take as one."""
+    capacity_scale: eqx.AbstractVar[tuple[float, ...]]
+    """Per resource, the largest machine's capacity."""
+
+    @abc.abstractmethod
+    def draw(self, key: Key) -> Scenario:
+        """Draw servers and jobs."""
+
+
+def room(mean: float, spread: float) -> int:
+    """Jobs to make room for: ten standard deviations above the mean, so that a draw beyond has
+    probability below 1e-20; if one comes all the same it waits in the buffer and is counted.
+    """
+    return math.ceil(mean + 10 * math.sqrt(mean + spread**2) + 32)
+
+
+class Paper(AbstractWorkload):
+    """The calibrated environment of Yang & Liu (2026), appendix H."""
+
+    servers: int = eqx.field(static=True)
+    ordered: bool = eqx.field(static=True)
+    """Sort servers by capacity, so that consecutive ones form clusters of like machines."""
+    rate: float = eqx.field(static=True)
+    """Jobs per tick and server at a target utilisation of one; `load` below scales it."""
+    by_capacity: bool = eqx.field(static=True)
+    """Whether `rate` is per unit of effective capacity of the drawn servers (true utilisation)."""
+    load: tuple[float, float] = eqx.field(static=True)
+    """Range of the target utilisation, drawn per scenario."""
+    horizon: int = eqx.field(static=True)
+    arrivals: int = eqx.field(static=True)
+    """Ticks with arrivals; the rest of the episode drains."""
+    jobs: int = eqx.field(static=True)
+    longest: int = eqx.field(static=True)
+    resources: tuple[str, ...] = eqx.field(static=True, default=cloud.RESOURCES)
+    job_scale: tuple[float, ...] = eqx.field(static=True, default=(20_000.0, 131_072.0))
+    capacity_scale: tuple[float, ...] = eqx.field(static=True, default=(96_000.0, 393_216.0))
+
+    def draw(self, key: Key) -> Scenario:
+        types, load, noise, count, jobs = jax.random.split(key, 5)
+        kind = jax.random.choice(types, len(cloud.SHARE), (self.servers,), p=cloud.SHARE)
+        if self.ordered:
+            order = np.lexsort((cloud.CAPACITY[:, 1], cloud.CAPACITY[:, 0]))
+            kind = jnp.asarray(order)[jnp.sort(jnp.asarray(np.argsort(order))[kind])]
+        capacity = jnp.asarray(cloud.CAPACITY)[kind]
+        efficiency = jnp.asarray(cloud.EFFICIENCY)[kind]
+        low, high = self.load
+        base = jax.random.uniform(load, minval=low, maxval=high) * self._rate(capacity, efficiency)
+        time = jnp.arange(self.horizon)
+        tide = 1 + cloud.TIDE * jnp.sin(2 * jnp.pi * time / cloud.PERIOD)
+        rate = base * jnp.maximum(
+            0.1, tide + cloud.NOISE * jax.random.normal(noise, (self.horizon,))
+        )
+        counts = jax.random.poisson(count, jnp.where(time < self.arrivals, rate, 0.0))
+        demand, duration = self._jobs(jobs)
+        return Scenario(
+            capacity=capacity,
+            efficiency=efficiency,
+            arrived=jnp.cumsum(counts, dtype=jnp.int32),
+            demand=demand,
+            duration=duration,
+            offset=jnp.int32(0),
+        )
+
+    def _rate(self, capacity: Int[Array, "M R"], efficiency: Int[Array, "M 2"]) -> Float[Array, ""]:
+        """Jobs per tick at a target utilisation of one."""
+        if not self.by_capacity:
+            return jnp.float32(self.rate * self.servers)
+        unit = jnp.array([cloud.UNITS[r] for r in self.resources])
+        work = jnp.array(cloud.MEAN_DEMAND) * cloud.MEAN_DURATION
+        effective = jnp.sum(capacity * (efficiency[:, :1] / 1000), axis=0) / unit
+        return self.rate * jnp.min(effective / work)
+
+    def _jobs(self, key: Key) -> tuple[Int[Array, "J R"], Int[Array, " J"]]:
+        which, size, ratio, length = jax.random.split(key, 4)
+        n = self.jobs
+        heavy = jax.random.uniform(which, (n,)) < cloud.CPU_SHARE
+
+        def pick(cpu, memory):
+            return jnp.where(heavy, cpu, memory)
+
+        shape, scale, cores_clip, per_core, memory_clip = zip(
+            cloud.CPU_JOB, cloud.MEMORY_JOB, strict=True
+        )
+        # A classical Pareto variable: scale times U^(-1/shape), never below its scale.
+        cores = pick(*scale) * jax.random.uniform(size, (n,), minval=1e-7) ** (-1 / pick(*shape))
+        cores = jnp.clip(cores, *(pick(*ends) for ends in zip(*cores_clip, strict=True)))
+        low, high = (pick(*ends) for ends in zip(*per_core, strict=True))
+        memory = cores * (low + (high - low) * jax.random.uniform(ratio, (n,)))
+        memory = jnp.clip(memory, *(pick(*ends) for ends in zip(*memory_clip, strict=True)))
+        mean, deviation, clip = cloud.DURATION
+        duration = jnp.clip(jnp.exp(mean + deviation * jax.random.normal(length, (n,))), *clip)
+        units = jnp.array([cloud.UNITS["cpu"], cloud.UNITS["memory"]])
+        demand = jnp.maximum(1, jnp.rint(jnp.stack([cores, memory], -1) * units))
+        return demand.astype(jnp.int32), jnp.floor(duration).astype(jnp.int32)

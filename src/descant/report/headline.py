@@ -1,0 +1,99 @@
+"""The result in a sentence, said the same way whether it is good news or not."""
+
+from descant.report.numbers import digits, number, percent, plural
+from descant.report.records import Evaluation, Policy, same
+
+BEST_FIT = "best-fit"
+
+
+def title(name: str) -> str:
+    """A rule's name as prose writes it."""
+    return "Best-Fit" if same(name, BEST_FIT) else name
+
+
+def score(policy: Policy) -> str:
+    """Mean and standard error, to the digits the error supports."""
+    error = policy.standard_error
+    places = digits(error) if error else None
+    return number(policy.mean, places) + (f" ± {number(error, places)}" if error else "")
+
+
+def headline(evaluation: Evaluation) -> str:
+    """Where the learned policy stands against Best-Fit and the best rule."""
+    learned, rules = evaluation.learned, evaluation.rules
+    where = _where(evaluation)
+    if learned is None:
+        return f"{where}, no learned policy was evaluated. {_best_rule(rules)}"
+    said = f"{where}, the learned policy scores {score(learned)}"
+    if not rules:
+        return f"{said}. No rule was evaluated beside it."
+    return f"{said}: {_standing(evaluation, rules)}."
+
+
+def relative(policy: Policy) -> tuple[float, float | None, float | None] | None:
+    """Difference to a policy as a share of its score; None where its score is 0."""
+    gap = policy.difference
+    if gap is None or policy.mean == 0:
+        return None
+    unit = abs(policy.mean)
+    low, high = gap["low"], gap["high"]
+    if low is None or high is None:
+        return gap["mean"] / unit, None, None
+    return gap["mean"] / unit, low / unit, high / unit
+
+
+def decided(policy: Policy) -> bool:
+    """Whether the interval of the difference leaves out 0."""
+    gap = policy.difference
+    if gap is None or gap["low"] is None or gap["high"] is None:
+        return False
+    return gap["low"] > 0 or gap["high"] < 0
+
+
+def bracket(low: float | None, high: float | None, decimals: int, *, share: bool = False) -> str:
+    """`[5.1 %, 12.0 %]`, or nothing where there is no interval."""
+    if low is None or high is None:
+        return ""
+    write = percent if share else number
+    return f"[{write(low, decimals, sign=True)}, {write(high, decimals, sign=True)}]"
+
+
+def _where(evaluation: Evaluation) -> str:
+    if not evaluation.scenarios:
+        return "On held-out scenarios"
+    return f"On {plural(evaluation.scenarios, 'held-out scenario')}"
+
+
+def _best_rule(rules: tuple[Policy, ...]) -> str:
+    if not rules:
+        return "No rule was evaluated either."
+    return f"The best of {plural(len(rules), 'rule')} is {title(rules[0].name)} at {score(rules[0])}."
+
+
+def _standing(evaluation: Evaluation, rules: tuple[Policy, ...]) -> str:
+    best = rules[0]
+    fit = evaluation.find(BEST_FIT)
+    if fit is None or fit is best:
+        return _against(best, f"{title(best.name)}, the best rule")
+    return (
+        f"{_against(fit, title(fit.name))}, and {_against(best, f'{title(best.name)}, the best rule')}"
+    )
+
+
+def _against(rule: Policy, name: str) -> str:
+    """`8.6 % better than Best-Fit [5.1 %, 12.0 %]`; an interval around 0 is called undecided."""
+    if rule.difference is None:
+        return f"its difference to {name} was not measured"
+    gap = rule.difference
+    share = relative(rule)
+    places = digits(gap["mean"])
+    size = number(abs(gap["mean"]), places) if share is None else percent(abs(share[0]))
+    low, high = (gap["low"], gap["high"]) if share is None else share[1:]
+    interval = bracket(low, high, places if share is None else 1, share=share is not None)
+    if gap["mean"] == 0:
+        return f"level with {name} {interval}".rstrip()
+    side = "better" if gap["mean"] > 0 else "worse"
+    said = f"{size} {side} than {name} {interval}".rstrip()
+    if not interval:
+        return f"{said} (no interval: too few scenarios)"
+    return said if decided(rule) else f"{said}, which is no clear difference"

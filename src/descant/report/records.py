@@ -1,0 +1,359 @@
+"""Run folders read for what they hold. Any part may be missing or damaged: then a sentence says so.
+
+Reading never fails on what a file contains. A file that cannot be used leaves its part empty and a
+sentence in `Record.problems`, under the file's name; a file used in part leaves both.
+"""
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descant.core.errors import UserError, nearest
+from descant.evaluate.statistics import Interval
+from descant.report.numbers import plural
+
+Array = NDArray[np.float64]
+
+LARGEST = 1e100
+"""Numbers beyond this are treated as missing: sums of their squares would overflow."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One row of an evaluation; scores are higher-is-better."""
+
+    name: str
+    learned: bool
+    mean: float
+    standard_error: float | None
+    values: tuple[float, ...]
+    difference: Interval | None
+    improvement: float | None
+    diagnostics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on held-out scenarios, best first."""
+
+    policies: tuple[Policy, ...]
+    reference: str
+    scenarios: int | None
+    scenario_seed: int | None
+    iteration: int | None
+    domain: str
+    algorithm: str
+    model: str
+    alignment: dict[str, dict[str, float]]
+
+    @property
+    def learned(self) -> Policy | None:
+        """The learned policy, where one was evaluated."""
+        return next((p for p in self.policies if p.learned), None)
+
+    @property
+    def rules(self) -> tuple[Policy, ...]:
+        """The rules, best first."""
+        return tuple(p for p in self.policies if not p.learned)
+
+    def find(self, name: str) -> Policy | None:
+        """The policy of a name, however it is capitalised or hyphenated."""
+        return next((p for p in self.policies if same(p.name, name)), None)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Values by iteration `[T]` and seed `[T, S]`; NaN where nothing finite was recorded."""
+
+    iteration: Array = field(default_factory=lambda: np.zeros(0))
+    series: dict[str, Array] = field(default_factory=dict)
+
+    def first(self, *names: str) -> tuple[str, Array] | None:
+        """The first of some series that holds any value."""
+        found = ((n, self.series[n]) for n in names if n in self.series)
+        return next(((n, x) for n, x in found if np.isfinite(x).any()), None)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run folder."""
+
+    path: Path
+    name: str
+    config: dict[str, str]
+    facts: dict[str, Any]
+    metrics: Metrics
+    timing: Metrics
+    evaluation: Evaluation | None
+    episode: dict[str, dict[str, Array]]
+    checkpoints: tuple[int, ...]
+    quarantined: int
+    problems: dict[str, str]
+
+
+def read(path: Path) -> Record:
+    """Everything a run folder holds.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not path.is_dir():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(
+            f"{path}: there is no such run folder.{nearest(path.name, siblings)} "
+            "A run folder is what `descant train --run` writes."
+        )
+    problems: dict[str, str] = {}
+    checkpoints, quarantined = _checkpoints(path, problems)
+    return Record(
+        path=path,
+        name=path.resolve().name or str(path),
+        config=_config(path / "config.toml", problems),
+        facts=_object(path / "run.json", problems),
+        metrics=_metrics(path / "metrics.jsonl", problems),
+        timing=_metrics(path / "timing.jsonl", problems),
+        evaluation=_evaluation(path / "evaluation.json", problems),
+        episode=_episode(path / "episode.json", problems),
+        checkpoints=checkpoints,
+        quarantined=quarantined,
+        problems=problems,
+    )
+
+
+def same(a: str, b: str) -> bool:
+    """Whether two names differ only in case, hyphens, underscores and spaces."""
+    return re.sub(r"[-_ ]", "", a).casefold() == re.sub(r"[-_ ]", "", b).casefold()
+
+
+def numeric(value: object) -> float | None:
+    """A finite number that can be computed with, or None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= LARGEST else None
+
+
+def whole(value: object) -> int | None:
+    """A whole number, or None."""
+    found = numeric(value)
+    return int(found) if found is not None and found == math.floor(found) else None
+
+
+def _text(path: Path, problems: dict[str, str]) -> str:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        problems[path.name] = f"There is no {path.name}."
+    except OSError as error:
+        problems[path.name] = f"{path.name} cannot be read ({error.strerror})."
+    else:
+        if text.strip():
+            return text
+        problems[path.name] = f"{path.name} is empty."
+    return ""
+
+
+def _object(path: Path, problems: dict[str, str]) -> dict[str, Any]:
+    """A JSON object, or an empty one and a problem."""
+    text = _text(path, problems)
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problems[path.name] = f"{path.name} is damaged: {_reason(error)}."
+        return {}
+    if isinstance(found, dict):
+        return found
+    problems[path.name] = f"{path.name} is damaged: an object was expected."
+    return {}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON at line {error.lineno}, column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
+
+
+def _config(path: Path, problems: dict[str, str]) -> dict[str, str]:
+    """Configuration by dotted name, as the command line spells it."""
+    text = _text(path, problems)
+    if not text:
+        return {}
+    try:
+        found = dict(_leaves(tomllib.loads(text)))
+    except (ValueError, RecursionError) as error:
+        problems[path.name] = f"{path.name} is damaged: {_reason(error)}."
+        return {}
+    return {name.removeprefix("settings."): value for name, value in found.items()}
+
+
+def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or "(none)"
+    return str(value)
+
+
+def _metrics(path: Path, problems: dict[str, str]) -> Metrics:
+    """Rows by iteration; a row written twice counts as it was written last."""
+    lines = _text(path, problems).rstrip().split("\n")
+    rows: dict[int, dict[str, Any]] = {}
+    bad: list[int] = []
+    for position, line in enumerate(lines, start=1):
+        row = _row(line)
+        if row is not None:
+            rows[row["iteration"]] = row
+        elif line.strip():
+            bad.append(position)
+    if bad == [len(lines)]:
+        problems[path.name] = f"The last line of {path.name} is torn and was left out."
+    elif bad:
+        problems[path.name] = (
+            f"{path.name}: {plural(len(bad), 'line')} of {len(lines)} could not be read and "
+            f"{'was' if len(bad) == 1 else 'were'} left out, the first at line {bad[0]}."
+        )
+    order = sorted(rows)
+    names = {name: None for i in order for name in rows[i] if name != "iteration"}
+    series = {name: _matrix([rows[i].get(name) for i in order]) for name in names}
+    return Metrics(np.array(order, dtype=np.float64), series)
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    usable = isinstance(row, dict) and whole(row.get("iteration")) is not None
+    return row if usable else None
+
+
+def _matrix(rows: list[object]) -> Array:
+    """`[T, S]`, as wide as the widest row; NaN fills what is missing."""
+    lists = [row if isinstance(row, list) else [row] for row in rows]
+    width = max(map(len, lists), default=0)
+    filled = [[numeric(v) for v in row] + [None] * (width - len(row)) for row in lists]
+    return np.array(filled, dtype=np.float64).reshape(len(rows), width)
+
+
+def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
+    found = _object(path, problems)
+    if not found:
+        return None
+    listed = found.get("policies")
+    rows = listed if isinstance(listed, list) else []
+    policies = [policy for policy in map(_policy, rows) if policy is not None]
+    if len(policies) < len(rows) or not rows:
+        problems[path.name] = (
+            f"{path.name}: {len(rows) - len(policies)} of {plural(len(rows), 'policy row')} "
+            "had no name or no finite mean, and were left out."
+            if rows
+            else f"{path.name} lists no policies."
+        )
+    if not policies:
+        return None
+    alignment = found.get("alignment")
+    alignment = alignment if isinstance(alignment, dict) else {}
+    return Evaluation(
+        policies=tuple(sorted(policies, key=lambda p: -p.mean)),
+        reference=_name(found.get("reference")),
+        scenarios=whole(found.get("scenarios")),
+        scenario_seed=whole(found.get("scenario_seed")),
+        iteration=whole(found.get("iteration")),
+        domain=_name(found.get("domain")),
+        algorithm=_name(found.get("algorithm")),
+        model=_name(alignment.get("model")),
+        alignment=_nested(alignment.get("policies")),
+    )
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _policy(row: object) -> Policy | None:
+    if not isinstance(row, dict) or not _name(row.get("name")):
+        return None
+    mean = numeric(row.get("mean"))
+    if mean is None:
+        return None
+    values = row.get("values")
+    values = [numeric(v) for v in values] if isinstance(values, list) else []
+    finite = tuple(v for v in values if v is not None)
+    return Policy(
+        name=row["name"],
+        learned=row.get("kind") == "learned",
+        mean=mean,
+        standard_error=numeric(row.get("standard_error")),
+        values=finite if len(finite) == len(values) else (),
+        difference=_interval(row.get("difference")),
+        improvement=numeric(row.get("probability_of_improvement")),
+        diagnostics=_numbers(row.get("diagnostics")),
+    )
+
+
+def _interval(value: object) -> Interval | None:
+    if not isinstance(value, dict):
+        return None
+    mean, low, high = (numeric(value.get(end)) for end in ("mean", "low", "high"))
+    if mean is None:
+        return None
+    if low is None or high is None:
+        low = high = None
+    return {"mean": mean, "low": low, "high": high}
+
+
+def _numbers(value: object) -> dict[str, float]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {key: found for key, v in pairs if (found := numeric(v)) is not None}
+
+
+def _nested(value: object) -> dict[str, dict[str, float]]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {key: found for key, v in pairs if (found := _numbers(v))}
+
+
+def _episode(path: Path, problems: dict[str, str]) -> dict[str, dict[str, Array]]:
+    """Series by policy and name, each `[T]`."""
+    found = _object(path, problems).get("series")
+    pairs = found.items() if isinstance(found, dict) else ()
+    series = {
+        policy: {
+            name: _matrix(values)[:, 0]
+            for name, values in named.items()
+            if isinstance(values, list) and values and not isinstance(values[0], list)
+        }
+        for policy, named in pairs
+        if isinstance(named, dict)
+    }
+    if path.name not in problems and not any(series.values()):
+        problems[path.name] = f"{path.name} holds no series."
+    return series
+
+
+def _checkpoints(path: Path, problems: dict[str, str]) -> tuple[tuple[int, ...], int]:
+    folder = path / "checkpoints"
+    try:
+        names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    except OSError:
+        names = []
+    steps = sorted(int(name) for name in names if re.fullmatch(r"[0-9]{1,18}", name))
+    if not steps:
+        problems["checkpoints"] = "There is no checkpoint; the policy itself cannot be loaded."
+    return tuple(steps), sum(name.startswith("quarantine") for name in names)
