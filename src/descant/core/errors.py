@@ -17,9 +17,12 @@ class CheckFailed(DescantError):
 
 
 class UserError(DescantError):
-    """Something the user wrote (a flag, a file, a row) cannot be taken as it is; one sentence per problem."""
+    """Something the user wrote (a flag, a file, a row) cannot be taken as it is."""
 
     code = 2
+
+    problems: list[str]
+    """One sentence for each thing that is wrong."""
 
     def __init__(self, *problems: str):
         super().__init__(*problems)

@@ -154,7 +154,7 @@ def expected(kind: Any) -> str:
     if origin is tuple and len(arguments) == 2 and arguments[1] is ...:
         return f"a list, each {expected(arguments[0])}"
     if origin is tuple and arguments:
-        return f"a list of {len(arguments)}: {', '.join(expected(part) for part in arguments)}"
+        return f"{len(arguments)} items ({', '.join(expected(part) for part in arguments)})"
     raise TypeError(kind)
 
 

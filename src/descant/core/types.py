@@ -39,6 +39,8 @@ class Spec:
     comparable: tuple[tuple[int, int], ...] = ()
     """Pairs (local feature, entity feature) in the same unit, demand against supply: networks may
     look at their difference and at its sign."""
+    fixed: bool = True
+    """Whether every episode lasts exactly the horizon."""
     shared: bool = True
     """Whether agents see the world when they act; otherwise only critics may."""
 

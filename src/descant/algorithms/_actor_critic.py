@@ -1,0 +1,178 @@
+"""What the policy-gradient algorithms have in common: an actor, a critic, and the way between them."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from descant.ascent.together import adam, flatten, minibatches
+from descant.core.algorithm import (
+    AbstractAlgorithm,
+    AbstractAscent,
+    AbstractCredit,
+    AbstractPolicy,
+    Probe,
+    Schedule,
+)
+from descant.core.model import AbstractModel
+from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
+from descant.ops import moments
+from descant.ops.losses import huber
+
+Critic = Callable[[Observation, Float[Array, " D"]], Float[Array, ""]]
+
+
+class Learner(eqx.Module):
+    """Everything that learning changes."""
+
+    actor: AbstractPolicy
+    critic: Critic
+    actor_state: PyTree
+    critic_state: PyTree
+    credit: PyTree
+    values: moments.Moments
+    """Running moments of the critic's targets."""
+
+
+class Fit(eqx.Module):
+    """How the critic follows its targets."""
+
+    epochs: int = eqx.field(static=True)
+    minibatch: int = eqx.field(static=True)
+    minibatches: int = eqx.field(static=True)
+    norm: float = eqx.field(static=True)
+    delta: float = eqx.field(static=True)
+    """Where the Huber loss turns linear, in deviations of the targets."""
+    momentum: float | None = eqx.field(static=True)
+    """Of the targets' moments; None leaves targets in units of reward."""
+    rate: Schedule
+
+
+class ActorCritic(AbstractAlgorithm):
+    """Collect, turn rewards into credit, move the actor, fit the critic."""
+
+    make_actor: Callable[[Key], AbstractPolicy] = eqx.field(static=True)
+    make_critic: Callable[[Key], Critic] = eqx.field(static=True)
+    view: Literal["world", "local"] = eqx.field(static=True)
+    """Whether the critic looks at the tick as a whole, once, or with each agent's own eyes."""
+    credit: AbstractCredit
+    ascent: AbstractAscent
+    fit: Fit
+    model: AbstractModel | None = None
+    """Whose context rollouts keep."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """What the credit chain reads."""
+        return self.credit.probes
+
+    def init(self, key: Key) -> Learner:
+        actor_key, critic_key = jax.random.split(key)
+        actor, critic = self.make_actor(actor_key), self.make_critic(critic_key)
+        return Learner(
+            actor=actor,
+            critic=critic,
+            actor_state=self.ascent.init(actor),
+            critic_state=adam(self.fit.norm).init(critic),
+            credit=self.credit.init(),
+            values=moments.start(),
+        )
+
+    def policy(self, learner: Learner) -> AbstractPolicy:
+        return learner.actor
+
+    def context(self, state: PyTree) -> PyTree:
+        return () if self.model is None else self.model.context(state)
+
+    def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
+        mean, deviation = self._scale(learner.values)
+        return mean + deviation * self._judge(learner.critic, observation)
+
+    def update(
+        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[Learner, dict[str, Scalar]]:
+        actor_key, critic_key = jax.random.split(key)
+        signal = Signal(rollout.reward, jnp.zeros_like(rollout.log_prob), rollout.value)
+        signal, credit = self.credit(signal, rollout, progress, learner.credit)
+        actor, actor_state, metrics = self.ascent(
+            learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
+        )
+        values = self._follow(learner.values, signal.target)
+        critic, critic_state, more = self._fit_critic(
+            learner.critic, learner.critic_state, rollout, signal.target, values, progress, critic_key
+        )
+        learner = Learner(
+            actor=actor,
+            critic=critic,
+            actor_state=actor_state,
+            critic_state=critic_state,
+            credit=credit,
+            values=values,
+        )
+        return learner, metrics | more
+
+    def _judge(self, critic: Critic, observation: Observation) -> Float[Array, " V"]:
+        """The critic's word in its own units."""
+        if self.view == "local":
+            return jax.vmap(critic, in_axes=(None, 0))(observation, observation.local)
+        active = observation.active.astype(jnp.float32)
+        # The mean own view of those who act: where one agent acts, both views are one.
+        mean = active @ observation.local / jnp.maximum(jnp.sum(active), 1)
+        return critic(observation, mean)[None]
+
+    def _scale(self, values: moments.Moments) -> tuple[Scalar, Scalar]:
+        if self.fit.momentum is None:
+            return jnp.float32(0), jnp.float32(1)
+        return moments.read(values)
+
+    def _follow(self, values: moments.Moments, target: Float[Array, "T E V"]) -> moments.Moments:
+        if self.fit.momentum is None:
+            return values
+        return moments.follow(values, jnp.mean(target), jnp.var(target), self.fit.momentum)
+
+    def _fit_critic(
+        self,
+        critic: Critic,
+        state: PyTree,
+        rollout: Rollout,
+        target: Float[Array, "T E V"],
+        values: moments.Moments,
+        progress: Scalar,
+        key: Key,
+    ) -> tuple[Critic, PyTree, dict[str, Scalar]]:
+        fit = self.fit
+        mean, deviation = self._scale(values)
+        observations = flatten(rollout).observation
+        target = ((target - mean) / deviation).reshape(-1, target.shape[-1])
+        weight = jnp.ones_like(target)
+        if self.view == "local":
+            weight = observations.active.astype(jnp.float32)
+
+        def loss(critic, index):
+            batch = jax.tree.map(lambda x: x[index], observations)
+            error = jax.vmap(self._judge, in_axes=(None, 0))(critic, batch) - target[index]
+            each = huber(error, fit.delta) * weight[index]
+            return jnp.sum(each) / jnp.maximum(jnp.sum(weight[index]), 1)
+
+        def step(carry, index):
+            critic, state = carry
+            error, slope = jax.value_and_grad(loss)(critic, index)
+            move, state = adam(fit.norm).update(slope, state)
+            critic = jax.tree.map(lambda w, m: w - fit.rate(progress) * m, critic, move)
+            return (critic, state), (error, optax.global_norm(slope))
+
+        everywhere = jnp.ones(target.shape[:1], bool)
+        indices = minibatches(key, everywhere, fit.epochs, fit.minibatch, fit.minibatches)
+        (critic, state), (error, norm) = jax.lax.scan(step, (critic, state), indices)
+        said = (rollout.value.reshape(target.shape) - mean) / deviation
+        explained = 1 - jnp.var(said - target) / jnp.maximum(jnp.var(target), 1e-12)
+        metrics = {
+            "critic_loss": jnp.mean(error),
+            "critic_gradient_norm": jnp.mean(norm),
+            "explained_variance": explained,
+        }
+        return critic, state, metrics

@@ -1,0 +1,151 @@
+"""MAPPO: proximal policy ascent on a shared reward, with one critic that sees the world.
+
+Yu et al. (2022), with the options that Yang & Liu (2026), appendix I, list for their runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from descant.core.errors import UserError
+
+if TYPE_CHECKING:
+    from descant.algorithms._actor_critic import ActorCritic
+    from descant.core.domain import Domain
+
+TABLE = {
+    "view": "world",
+    "sharing": "shared",
+    "credit": "GAE -> standardise",
+    "ascent": "together",
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """MAPPO."""
+
+    net: Literal["pointer", "mlp", "linear"] = "pointer"
+    """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
+    index, or a linear model."""
+    hidden: int = 32
+    """Width of hidden layers."""
+    depth: int = 2
+    """Hidden layers of `mlp`."""
+    embedding: int = 16
+    """Width of the agent-index embedding of `mlp`."""
+    discount: float = 0.99
+    """Discount per tick."""
+    trace: float = 0.95
+    """Lambda of generalised advantage estimation."""
+    clip: float = 0.2
+    """Clip of the probability ratio."""
+    epochs: int = 1
+    """Passes of the actor over a rollout."""
+    critic_epochs: int = 1
+    """Passes of the critic; more than the actor's is split-epoch training."""
+    minibatch: int = 256
+    """Ticks in a minibatch; all agents of a tick come along."""
+    minibatches: int = 16
+    """Gradient steps in an epoch; 0 takes as many as needed to see every tick once."""
+    rate: float = 3e-3
+    """Learning rate of the actor at the first update."""
+    critic_rate: float = 3e-3
+    """Learning rate of the critic at the first update."""
+    rate_decay: Literal["linear", "exponential", "constant"] = "linear"
+    """How learning rates fall to 1 %: straight over 95 % of training, by a constant factor, or not."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus at the first update."""
+    entropy_stop: float = 1e-4
+    """Weight at the last; between them a constant factor per iteration."""
+    norm: float = 0.5
+    """Largest norm of a gradient; actor and critic are clipped apart."""
+    huber: float = 10.0
+    """Where the critic's loss turns linear."""
+    values: Literal["running", "batch", "none"] = "running"
+    """What the critic's targets are standardised with: running moments, those of the iteration,
+    or nothing."""
+
+    def validate(self) -> None:
+        """Check ranges.
+
+        Raises:
+            UserError: a value is out of its range; the field is named.
+        """
+        for name in ("hidden", "epochs", "critic_epochs", "minibatch"):
+            if getattr(self, name) < 1:
+                raise UserError(f"algorithm.{name}: expected at least 1, got {getattr(self, name)}.")
+        for name in ("depth", "embedding", "minibatches", "entropy", "entropy_stop"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"algorithm.{name}: expected at least 0, got {getattr(self, name)}.")
+        for name in ("clip", "rate", "critic_rate", "norm", "huber"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"algorithm.{name}: expected above 0, got {getattr(self, name)}.")
+        for name in ("discount", "trace"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"algorithm.{name}: expected 0 to 1, got {getattr(self, name)}.")
+
+
+def make(config: Config, domain: Domain) -> ActorCritic:
+    """The algorithm for a domain.
+
+    Raises:
+        UserError: a value of the configuration cannot be used.
+    """
+    config.validate()
+    from descant.algorithms._actor_critic import ActorCritic, Fit
+    from descant.ascent.together import Together
+    from descant.credit.links import Gae, Standardise, chain
+    from descant.credit.schedules import Constant, Decay, Ramp
+    from descant.nets import mlp
+    from descant.nets import set as sets
+    from descant.nets.policy import Independent
+
+    spec = domain.env.spec
+    depth = config.depth if config.net == "mlp" else 0
+
+    def actor(key):
+        if config.net == "pointer":
+            return Independent(net=sets.pointer(key, spec, hidden=config.hidden))
+        width, index = config.hidden, config.embedding
+        return Independent(
+            net=mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index)
+        )
+
+    def critic(key):
+        if config.net == "pointer":
+            return sets.pooled(key, spec, hidden=config.hidden)
+        return mlp.flat(key, spec, hidden=config.hidden, depth=depth)
+
+    def decay(rate):
+        return {
+            "linear": Ramp(start=rate, stop=0.01 * rate, end=0.95),
+            "exponential": Decay(start=rate, stop=0.01 * rate),
+            "constant": Constant(level=rate),
+        }[config.rate_decay]
+
+    return ActorCritic(
+        make_actor=actor,
+        make_critic=critic,
+        view="world",
+        credit=chain(Gae(discount=config.discount, trace=config.trace), Standardise()),
+        ascent=Together(
+            epochs=config.epochs,
+            minibatch=config.minibatch,
+            minibatches=config.minibatches,
+            clip=config.clip,
+            norm=config.norm,
+            rate=decay(config.rate),
+            entropy=Decay(start=config.entropy, stop=config.entropy_stop),
+        ),
+        fit=Fit(
+            epochs=config.critic_epochs,
+            minibatch=config.minibatch,
+            minibatches=config.minibatches,
+            norm=config.norm,
+            delta=config.huber,
+            momentum={"running": 0.99, "batch": 0.0, "none": None}[config.values],
+            rate=decay(config.critic_rate),
+        ),
+    )

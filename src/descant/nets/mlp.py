@@ -1,0 +1,123 @@
+"""Layers, and the fixed-size networks: linear, and the paper's multilayer perceptron."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from descant.core.types import Key, Observation, Spec
+
+
+class Layers(eqx.Module):
+    """Affine maps with an activation between them, on the last axis; batch axes go through."""
+
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    activation: Callable[[Array], Array] = eqx.field(static=True)
+
+    def __call__(self, x: Float[Array, "*b I"]) -> Float[Array, "*b O"]:
+        """The network's output."""
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = x @ weight + bias
+            x = x if i == last else self.activation(x)
+        return x
+
+
+def layers(
+    key: Key,
+    sizes: Sequence[int],
+    *,
+    activation: Callable[[Array], Array] = jax.nn.tanh,
+    last: float = 1.0,
+) -> Layers:
+    """Orthogonal weights with gain sqrt(2), `last` for the output layer; zero biases."""
+    gains = [math.sqrt(2)] * (len(sizes) - 2) + [last]
+    keys = jax.random.split(key, len(gains))
+    weights = tuple(
+        jax.nn.initializers.orthogonal(gain)(k, (i, o))
+        for k, gain, i, o in zip(keys, gains, sizes[:-1], sizes[1:], strict=True)
+    )
+    biases = tuple(jnp.zeros((o,)) for o in sizes[1:])
+    return Layers(weights=weights, biases=biases, activation=activation)
+
+
+def shared_view(observation: Observation, spec: Spec) -> Float[Array, " I"]:
+    """Everything all agents see alike, in one row: entities, globals, and every agent's own view.
+
+    Views of inactive agents are whatever the domain puts there, zeros as a rule.
+    """
+    parts = [observation.local.reshape(-1)]
+    if spec.shared:
+        world = observation.world
+        parts += [world.entities.reshape(-1), world.globals]
+    return jnp.concatenate(parts)
+
+
+def shared_size(spec: Spec) -> int:
+    """Length of `shared_view`."""
+    world = spec.entities * spec.features + spec.globals if spec.shared else 0
+    return spec.agents * spec.local + world
+
+
+class PerAgent(eqx.Module):
+    """One network for all agents on (what all see, own view, own index by embedding).
+
+    Yang & Liu (2026), appendices H.2 and I.3. What all see goes through the first layer once per
+    tick and not once per agent.
+    """
+
+    shared: Array
+    own: Array
+    bias: Array
+    embedding: Float[Array, "N Q"]
+    rest: Layers | None
+    spec: Spec = eqx.field(static=True)
+
+    def __call__(self, observation: Observation) -> Float[Array, "N A"]:
+        """Logits."""
+        own = jnp.concatenate([observation.local, self.embedding], axis=-1)
+        common = shared_view(observation, self.spec) @ self.shared + self.bias
+        x = common + own @ self.own
+        return x if self.rest is None else self.rest(self.rest.activation(x))
+
+
+def per_agent(
+    key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2, embedding: int = 16
+) -> PerAgent:
+    """`depth` hidden layers of `hidden` units; depth 0 is a linear model without embedding."""
+    first, then, ids = jax.random.split(key, 3)
+    embedding = embedding if depth else 0
+    common = shared_size(spec)
+    out = hidden if depth else spec.actions
+    gain = math.sqrt(2) if depth else 0.01
+    weight = jax.nn.initializers.orthogonal(gain)(first, (common + spec.local + embedding, out))
+    rest = layers(then, [hidden] * depth + [spec.actions], last=0.01) if depth else None
+    return PerAgent(
+        shared=weight[:common],
+        own=weight[common:],
+        bias=jnp.zeros((out,)),
+        embedding=jax.random.normal(ids, (spec.agents, embedding)),
+        rest=rest,
+        spec=spec,
+    )
+
+
+class Flat(eqx.Module):
+    """A critic on one row with everything in it."""
+
+    body: Layers
+    spec: Spec = eqx.field(static=True)
+
+    def __call__(self, observation: Observation, local: Float[Array, " D"]) -> Float[Array, ""]:
+        """Value of the state as seen with this own view."""
+        return self.body(jnp.concatenate([shared_view(observation, self.spec), local]))[0]
+
+
+def flat(key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2) -> Flat:
+    """`depth` hidden layers of `hidden` units; depth 0 is linear."""
+    sizes = [shared_size(spec) + spec.local, *[hidden] * depth, 1]
+    return Flat(body=layers(key, sizes, last=1.0 if depth else 0.01), spec=spec)

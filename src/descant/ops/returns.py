@@ -1,0 +1,30 @@
+"""Returns and advantages of one trajectory."""
+
+import jax
+from jaxtyping import Array, Bool, Float
+
+
+def gae(
+    reward: Float[Array, " T"],
+    value: Float[Array, " T"],
+    bootstrap: Float[Array, " T"],
+    terminated: Bool[Array, " T"],
+    truncated: Bool[Array, " T"],
+    discount: float,
+    trace: float,
+) -> Float[Array, " T"]:
+    r"""Generalised advantage. $\hat A_t = \delta_t + \gamma \lambda \hat A_{t+1}$ with
+    $\delta_t = r_t + \gamma V(s_{t+1}) - V(s_t)$; Schulman et al. (2016), eq. 16.
+
+    `bootstrap` is V(s_{t+1}) before any reset. Nothing of value follows a termination; a truncation
+    ends the sum but keeps its bootstrap.
+    """
+    delta = reward + discount * (1 - terminated) * bootstrap - value
+    decay = discount * trace * (1 - terminated) * (1 - truncated)
+
+    def backward(advantage, now):
+        delta, decay = now
+        advantage = delta + decay * advantage
+        return advantage, advantage
+
+    return jax.lax.scan(backward, 0.0 * delta[0], (delta, decay), reverse=True)[1]
