@@ -14,12 +14,9 @@ from descant.train.settings import (
     defaults,
     difference,
     flatten,
-    from_toml,
-    given_in_toml,
-    read_text,
     schema,
-    to_toml,
 )
+from descant.train.toml import from_toml, given_in_toml, read_text, to_toml
 
 __all__ = ["Settings", "difference", "folder", "from_toml", "overrides", "resolve", "to_toml"]
 
@@ -27,8 +24,8 @@ DOMAIN, ALGORITHM = "cloud", "dgpg"
 
 
 def resolve(
-    domain: str | None,
-    algorithm: str | None,
+    domain: str | None = None,
+    algorithm: str | None = None,
     presets: Sequence[str] = (),
     file: Path | None = None,
     flags: Sequence[str] = (),
@@ -43,27 +40,25 @@ def resolve(
         UserError: one sentence for each thing that does not fit, after the `problems` known before.
     """
     problems = list(problems)
-    names: dict[str, str] = {}
-    told: list[Given] = []
-    if file is not None:
-        try:
-            names, told, wrong = given_in_toml(read_text(file), str(file))
-            problems += wrong
-        except UserError as error:
-            problems += error.problems
+    names, told = _file(file, problems)
     chosen = _presets(presets, problems)
-    domain = domain or names.get("domain") or next((p.domain for p in chosen.values()), DOMAIN)
-    algorithm = algorithm or names.get("algorithm") or ALGORITHM
+    for part, word in (("domain", domain), ("algorithm", algorithm)):
+        if word is not None:
+            names[part] = Given(part, word)
+    usual = next((preset.domain for preset in chosen.values()), DOMAIN)
+    world = names["domain"].value if "domain" in names else usual
+    learner = names["algorithm"].value if "algorithm" in names else ALGORITHM
+    where = {name: said.where for name, said in names.items() if said.where}
     try:
-        start = defaults(_place(domain), _place(algorithm))
+        start = defaults(_place(world), _place(learner), where)
     except UserError as error:
         raise UserError(*problems, *error.problems) from error
     asked = [told, _given(flags, schema(start), problems)]
 
     layers: list[list[Given]] = []
     for name, preset in chosen.items():
-        if preset.domain != domain:
-            problems.append(f"preset {name}: is for the domain {preset.domain!r}, not {domain!r}.")
+        if preset.domain != world:
+            problems.append(f"preset {name}: is for the domain {preset.domain!r}, not {world!r}.")
             continue
         values = preset.values
         if not isinstance(values, Mapping):
@@ -92,6 +87,18 @@ def folder(settings: Settings) -> Path:
     names = (Path(settings.domain_name).stem, Path(settings.algorithm_name).stem)
     parts = (*names, *([str(size)] if size is not None else []), f"s{settings.seed}")
     return Path("runs") / "-".join(parts)
+
+
+def _file(path: Path | None, problems: list[str]) -> tuple[dict[str, Given], list[Given]]:
+    if path is None:
+        return {}, []
+    try:
+        names, told, wrong = given_in_toml(read_text(path), str(path))
+    except UserError as error:
+        problems += error.problems
+        return {}, []
+    problems += wrong
+    return names, told
 
 
 def _presets(names: Iterable[str], problems: list[str]) -> dict[str, Preset]:

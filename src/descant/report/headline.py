@@ -67,7 +67,9 @@ def _where(evaluation: Evaluation) -> str:
 def _best_rule(rules: tuple[Policy, ...]) -> str:
     if not rules:
         return "No rule was evaluated either."
-    return f"The best of {plural(len(rules), 'rule')} is {title(rules[0].name)} at {score(rules[0])}."
+    return (
+        f"The best of {plural(len(rules), 'rule')} is {title(rules[0].name)} at {score(rules[0])}."
+    )
 
 
 def _standing(evaluation: Evaluation, rules: tuple[Policy, ...]) -> str:
@@ -75,9 +77,8 @@ def _standing(evaluation: Evaluation, rules: tuple[Policy, ...]) -> str:
     fit = evaluation.find(BEST_FIT)
     if fit is None or fit is best:
         return _against(best, f"{title(best.name)}, the best rule")
-    return (
-        f"{_against(fit, title(fit.name))}, and {_against(best, f'{title(best.name)}, the best rule')}"
-    )
+    first = _against(fit, title(fit.name))
+    return f"{first}, and {_against(best, f'{title(best.name)}, the best rule')}"
 
 
 def _against(rule: Policy, name: str) -> str:

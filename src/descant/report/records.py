@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from descant.core.errors import UserError, nearest
 from descant.evaluate.statistics import Interval
+from descant.report.markup import short
 from descant.report.numbers import plural
 
 Array = NDArray[np.float64]
 
 LARGEST = 1e100
 """Numbers beyond this are treated as missing: sums of their squares would overflow."""
+
+NAME = 60
+"""Characters kept of a name; a longer one ends in an ellipsis."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Evaluation:
         return next((p for p in self.policies if same(p.name, name)), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Metrics:
     """Values by iteration `[T]` and seed `[T, S]`; NaN where nothing finite was recorded."""
 
@@ -82,7 +86,7 @@ class Metrics:
         return next(((n, x) for n, x in found if np.isfinite(x).any()), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """A run folder."""
 
@@ -254,37 +258,44 @@ def _matrix(rows: list[object]) -> Array:
 
 def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
     found = _object(path, problems)
-    if not found:
-        return None
     listed = found.get("policies")
     rows = listed if isinstance(listed, list) else []
     policies = [policy for policy in map(_policy, rows) if policy is not None]
-    if len(policies) < len(rows) or not rows:
-        problems[path.name] = (
-            f"{path.name}: {len(rows) - len(policies)} of {plural(len(rows), 'policy row')} "
-            "had no name or no finite mean, and were left out."
-            if rows
-            else f"{path.name} lists no policies."
-        )
+    if found and not policies:
+        problems[path.name] = f"{path.name} lists no policy with a name and a finite mean."
     if not policies:
         return None
+    said = []
+    if len(policies) < len(rows):
+        lost = f"{len(rows) - len(policies)} of {plural(len(rows), 'policy row')}"
+        said.append(f"{lost} had no name or no finite mean and were left out")
+    reference = _name(found.get("reference"))
+    if any(p.learned and not same(p.name, reference) for p in policies):
+        policies = [replace(p, difference=None, improvement=None) for p in policies]
+        said.append("its differences do not refer to the learned policy and were left out")
     alignment = found.get("alignment")
     alignment = alignment if isinstance(alignment, dict) else {}
+    shares = _nested(alignment.get("policies"))
+    usual = {p: v for p, v in shares.items() if all(0 <= share <= 1 for share in v.values())}
+    if usual != shares:
+        said.append("alignment outside 0 to 1 was left out")
+    if said:
+        problems[path.name] = f"{path.name}: {'; '.join(said)}."
     return Evaluation(
         policies=tuple(sorted(policies, key=lambda p: -p.mean)),
-        reference=_name(found.get("reference")),
+        reference=reference,
         scenarios=whole(found.get("scenarios")),
         scenario_seed=whole(found.get("scenario_seed")),
         iteration=whole(found.get("iteration")),
         domain=_name(found.get("domain")),
         algorithm=_name(found.get("algorithm")),
         model=_name(alignment.get("model")),
-        alignment=_nested(alignment.get("policies")),
+        alignment=usual,
     )
 
 
 def _name(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return short(value, NAME) if isinstance(value, str) else ""
 
 
 def _policy(row: object) -> Policy | None:
@@ -297,7 +308,7 @@ def _policy(row: object) -> Policy | None:
     values = [numeric(v) for v in values] if isinstance(values, list) else []
     finite = tuple(v for v in values if v is not None)
     return Policy(
-        name=row["name"],
+        name=_name(row["name"]),
         learned=row.get("kind") == "learned",
         mean=mean,
         standard_error=numeric(row.get("standard_error")),
@@ -321,12 +332,12 @@ def _interval(value: object) -> Interval | None:
 
 def _numbers(value: object) -> dict[str, float]:
     pairs = value.items() if isinstance(value, dict) else ()
-    return {key: found for key, v in pairs if (found := numeric(v)) is not None}
+    return {_name(key): found for key, v in pairs if (found := numeric(v)) is not None}
 
 
 def _nested(value: object) -> dict[str, dict[str, float]]:
     pairs = value.items() if isinstance(value, dict) else ()
-    return {key: found for key, v in pairs if (found := _numbers(v))}
+    return {_name(key): found for key, v in pairs if (found := _numbers(v))}
 
 
 def _episode(path: Path, problems: dict[str, str]) -> dict[str, dict[str, Array]]:
@@ -334,8 +345,8 @@ def _episode(path: Path, problems: dict[str, str]) -> dict[str, dict[str, Array]
     found = _object(path, problems).get("series")
     pairs = found.items() if isinstance(found, dict) else ()
     series = {
-        policy: {
-            name: _matrix(values)[:, 0]
+        _name(policy): {
+            _name(name): _matrix(values)[:, 0]
             for name, values in named.items()
             if isinstance(values, list) and values and not isinstance(values[0], list)
         }

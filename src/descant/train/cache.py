@@ -26,7 +26,8 @@ def enable_compile_cache() -> tuple[Path | None, str]:
     """Let JAX keep compiled programs from one run to the next.
 
     Nothing here stops a run: where the cache cannot be used safely, the run goes on without. To be
-    called before the first compilation. A folder chosen by `JAX_COMPILATION_CACHE_DIR` is left to JAX.
+    called before the first compilation. A folder chosen by `JAX_COMPILATION_CACHE_DIR` is JAX's
+    own affair.
 
     Returns:
         The folder, or none, and one line saying so.

@@ -1,10 +1,10 @@
 """Checkpoints that are whole or absent, and that notice every flipped bit.
 
 A checkpoint is a folder named by its step, `00000010/`, with the arrays in `state.npz` (an
-uncompressed zip of plain arrays; nothing in it can run) and `manifest.json`, which holds the SHA-256
+uncompressed zip of plain arrays; nothing in it can run) and `manifest.json`, with the SHA-256
 of the arrays' file, the shape and dtype of every leaf, the caller's metadata, and a SHA-256 of
-itself. It is written to a hidden folder, forced to the disk, and renamed; so a folder with a step's
-name was complete once. Whether it still is, `load` checks.
+itself. It is written to a hidden folder, forced to the disk, and renamed; so a folder named by a
+step was complete once. Whether it still is, `load` checks.
 """
 
 import errno
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from descant.core.errors import Diverged, PlaceError, UserError, nearest
+from descant.core.errors import Diverged, PlaceError, UserError
 from descant.train.storage import DISK, Storage, explained
 
 FORMAT = 1
@@ -202,8 +202,9 @@ def _named(tree: Any) -> dict[str, Any]:
 
 def _is_key(leaf: Any) -> bool:
     import jax
+    import jax.numpy as jnp
 
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def _plain(leaf: Any) -> Any:
@@ -215,15 +216,19 @@ def _plain(leaf: Any) -> Any:
 def _check_names(wanted: Mapping[str, Any], leaves: Mapping[str, np.ndarray]) -> None:
     missing = [name for name in wanted if name not in leaves]
     unexpected = [name for name in leaves if name not in wanted]
+    complaints = []
     if missing:
-        others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        hint = nearest(missing[0], unexpected)
-        raise CheckpointError(f"The checkpoint has no array {missing[0]!r}{others}.{hint}")
+        complaints.append(f"it has no array {_some(missing)}")
     if unexpected:
-        others = f" and {len(unexpected) - 1} more" if len(unexpected) > 1 else ""
+        complaints.append(f"it has {_some(unexpected)}, which the configuration lacks")
+    if complaints:
         raise CheckpointError(
-            f"The checkpoint holds an array {unexpected[0]!r}{others} that the configuration lacks."
+            f"The checkpoint is of another configuration: {'; '.join(complaints)}."
         )
+
+
+def _some(names: list[str]) -> str:
+    return repr(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def _like(template: Any, name: str, leaf: np.ndarray) -> Any:

@@ -1,12 +1,9 @@
-"""Everything that decides a run, as one value; written to and read from the run's `config.toml`."""
+"""Everything that decides a run, as one value with dotted names."""
 
-import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from descant.core import discovery
@@ -24,7 +21,6 @@ from descant.core.schema import (
 from descant.train.config import Train
 
 TABLES = ("domain", "algorithm", "train")
-TOP = ("domain", "algorithm", "seed", "seeds")
 
 
 @dataclass(frozen=True)
@@ -70,18 +66,24 @@ class Given:
     """Whether the value is still to be read from its text."""
 
 
-def defaults(domain: str, algorithm: str) -> Settings:
+def defaults(domain: str, algorithm: str, where: Mapping[str, str] | None = None) -> Settings:
     """The settings of a domain and an algorithm when nobody says otherwise.
+
+    Args:
+        domain: name or file.
+        algorithm: name or file.
+        where: what to say before `domain` or `algorithm` in a message, when a file names them.
 
     Raises:
         UserError: there is no such domain or algorithm, or a file of the user's cannot be loaded.
     """
     found, problems = [], []
-    for kind, name in (("domains", domain), ("algorithms", algorithm)):
+    for part, name in (("domain", domain), ("algorithm", algorithm)):
         try:
-            found.append(_default(kind, name))
+            found.append(_default(f"{part}s", name))
         except UserError as error:
-            problems += error.problems
+            place = f"{where[part]}{part}: " if where and part in where else ""
+            problems += [f"{place}{problem}" for problem in error.problems]
     if problems:
         raise UserError(*problems)
     return Settings(domain, found[0], algorithm, found[1])
@@ -153,94 +155,6 @@ def difference(old: Settings, new: Settings) -> list[str]:
     return lines
 
 
-def to_toml(settings: Settings) -> str:
-    """The settings as the text of a `config.toml`; `from_toml` reads it back as the same value."""
-    lines = [
-        f"domain = {_toml(settings.domain_name)}",
-        f"algorithm = {_toml(settings.algorithm_name)}",
-        f"seed = {settings.seed}",
-        f"seeds = {settings.seeds}",
-    ]
-    table = ""
-    for name, value in _tables_last(flatten(settings)).items():
-        parent, _, leaf = name.rpartition(".")
-        if not parent:
-            continue
-        if parent != table:
-            table = parent
-            lines += ["", f"[{'.'.join(map(_key, ('settings', *parent.split('.'))))}]"]
-        lines.append(f"{_key(leaf)} = {_toml(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def from_toml(source: str | Path) -> Settings:
-    """Settings from the text of a `config.toml`, or from the file when given a path.
-
-    Raises:
-        UserError: the file cannot be read, or names or values do not fit; all are told.
-    """
-    text = read_text(source) if isinstance(source, Path) else source
-    names, given, problems = given_in_toml(text, str(source) if isinstance(source, Path) else "")
-    missing = [name for name in ("domain", "algorithm") if name not in names]
-    if missing:
-        raise UserError(*problems, *(f"{name}: is missing; expected a name." for name in missing))
-    return assemble(defaults(**names), given, problems=problems)
-
-
-def read_text(path: Path) -> str:
-    """The text of a configuration file.
-
-    Raises:
-        UserError: there is no such file, or it is not a text file one may read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {(error.strerror or '').lower()}.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: expected a TOML file in UTF-8; byte {error.start} is not."
-        ) from None
-
-
-def given_in_toml(text: str, label: str = "") -> tuple[dict[str, str], list[Given], list[str]]:
-    """What a file says: names of domain and algorithm, values, and problems of its layout.
-
-    Raises:
-        UserError: the text is not TOML.
-    """
-    try:
-        data = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = re.search(r"at line (\d+)", str(error))
-        where = ":".join(filter(None, (label or "config", line and line[1])))
-        raise UserError(f"{where}: this is not valid TOML: {error}.") from None
-    where = partial(_where, label, _lines(text))
-    names, given, problems = {}, [], []
-    for key, value in data.items():
-        if key in ("seed", "seeds"):
-            given.append(Given(key, value, where((key,))))
-        elif key in ("domain", "algorithm") and isinstance(value, str):
-            names[key] = value
-        elif key == "settings" and isinstance(value, dict):
-            given += [
-                Given(".".join(path), leaf, where((key, *path))) for path, leaf in _flat(value)
-            ]
-        else:
-            problems.append(f"{where((key,))}{_misplaced(key, value)}")
-    return names, given, problems
-
-
-def _misplaced(key: str, value: Any) -> str:
-    if key in TABLES and isinstance(value, dict):
-        return f"{key}: its settings belong under [settings.{key}]."
-    if key in TOP:
-        return f"{key}: expected a text, got {show(value)}."
-    if key == "settings":
-        return f"settings: expected a table, got {show(value)}."
-    return f"{key}: there is no such key.{nearest(key, (*TOP, 'settings'))}"
-
-
 def _read(given: Given, known: Mapping[str, Setting], seen: set[str]) -> tuple[str, Any]:
     matches = find(given.name, known)
     if len(matches) > 1:
@@ -264,7 +178,7 @@ def _read(given: Given, known: Mapping[str, Setting], seen: set[str]) -> tuple[s
 def _unknown(given: Given, known: Mapping[str, Setting]) -> str:
     if _is_table(given.name, known):
         return f"{given.name}: expected a table of settings, got {show(given.value)}."
-    return f"{given.name}: there is no such setting.{nearest(given.name, known)}"
+    return f"{given.name}: there is no such setting.{nearest(given.name, [*known, *TABLES])}"
 
 
 def _is_table(name: str, known: Iterable[str]) -> bool:
@@ -289,17 +203,18 @@ def _build(
                 name = problem.partition(":")[0]
                 name = next(iter(find(name, where)), name)
                 wrong.append(f"{where.get(name, '')}{problem}")
-                culprits |= _culprits(name, values)
+                culprits |= _culprits(name, problem, values)
         if not culprits:
             return start, list(dict.fromkeys(wrong))
         values = {name: value for name, value in values.items() if name not in culprits}
 
 
-def _culprits(name: str, values: Mapping[str, Any]) -> set[str]:
-    """The given values behind a refusal: the named one, else all of its table."""
+def _culprits(name: str, problem: str, values: Mapping[str, Any]) -> set[str]:
+    """The given values behind a refusal: the one it names first, else others it names, else all."""
     if name in values:
         return {name}
-    return {n for n in values if n.split(".")[0] == name.split(".")[0]}
+    named = {other for other in values if re.search(rf"\b{re.escape(other)}\b", problem)}
+    return named or {other for other in values if other.split(".")[0] == name.split(".")[0]}
 
 
 @cache
@@ -312,61 +227,3 @@ def _default(kind: str, name: str) -> Any:
         if not name.endswith(".py"):
             raise
         raise UserError(f"{name}: cannot be loaded: {type(error).__name__}: {error}.") from error
-
-
-def _flat(
-    table: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> list[tuple[tuple[str, ...], Any]]:
-    found = []
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            found += _flat(value, (*path, key))
-        else:
-            found.append(((*path, key), value))
-    return found
-
-
-def _where(label: str, lines: Mapping[tuple[str, ...], int], path: tuple[str, ...]) -> str:
-    """`label:line: ` of a key, or of the closest table around it; nothing without a label."""
-    around = (lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines)
-    line = next(around, None)
-    return "".join(f"{part}:" for part in (label, line) if part) + " " if label else ""
-
-
-def _lines(text: str) -> dict[tuple[str, ...], int]:
-    """Line of each table and key of a TOML text, as far as a glance at each line tells."""
-    table: tuple[str, ...] = ()
-    found: dict[tuple[str, ...], int] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            table = _path(header[1])
-            found.setdefault(table, number)
-        elif key := re.match(r"\s*([\w.\"' -]+?)\s*=", line):
-            found.setdefault((*table, *_path(key[1])), number)
-    return found
-
-
-def _path(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip(" \t\"'") for part in dotted.split("."))
-
-
-def _tables_last(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Own values of a table before its nested tables, as TOML wants them."""
-    tables = list(dict.fromkeys(name.rpartition(".")[0] for name in values))
-    return {n: values[n] for table in tables for n in values if n.rpartition(".")[0] == table}
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
-
-
-def _toml(value: Any) -> str:
-    if value is None:
-        return '"none"'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)

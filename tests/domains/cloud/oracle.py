@@ -1,9 +1,9 @@
 """The calibrated cloud cluster in plain Python, to hold the fast implementation against.
 
-Written to be checked by eye, not to be quick: loops, lists and whole numbers. Resources are integers
-(millicores, MiB, thousandths of a GPU), so that every sum of demands is exact and a job either fits
-or does not. `Oracle` is the physics, `RULES` are the placement heuristics, `scenario` draws the
-clusters and workloads of Yang & Liu (2026), Appendix H, and `write_golden` writes the stored episodes:
+Written to be checked by eye, not to be quick: loops, lists and whole numbers. Resources are
+integers (millicores, MiB, thousandths of a GPU), so that every sum of demands is exact and a job
+either fits or does not. `Oracle` is the physics, `RULES` are the placement heuristics, `scenario`
+draws clusters and workloads as Yang & Liu (2026), Appendix H, and `write_golden` stores episodes:
 
     python tests/domains/cloud/oracle.py tests/golden/cloud_small.json
 """
@@ -12,19 +12,20 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+Scale = Literal["cores", "total"]
 NATURAL = (1000, 1024, 1000)
 """What one core, one GB and one GPU are in the integer units of the columns."""
 
 
 def share(amount: int, capacity: int) -> float:
-    """Fraction of `capacity` that `amount` takes; a machine without the resource is full at once."""
+    """Fraction of `capacity` that `amount` takes; what a machine lacks takes it infinitely."""
     if capacity == 0:
         return 0.0 if amount == 0 else math.inf
     return amount / capacity
@@ -42,8 +43,9 @@ def service_ticks(duration: float, efficiency: float) -> int:
 class Cluster:
     """Servers, what runs on them and what waits at them.
 
-    `running[m]` and `queued[m]` are the summed demands of the jobs in service and in the local queue
-    of server m, `queues[m]` the waiting jobs, oldest first. Group g is a run of consecutive servers.
+    `running[m]` and `queued[m]` are the summed demands of the jobs in service and in the local
+    queue of server m, `queues[m]` the waiting jobs, oldest first. Groups are runs of consecutive
+    servers.
     """
 
     def __init__(self, capacity, efficiency, demand, clusters: int):
@@ -59,7 +61,7 @@ class Cluster:
         self.queues: list[list[int]] = [[] for _ in self.servers]
 
     def copy(self) -> "Cluster":
-        """The same state, free to be changed; capacities and demands never change and are shared."""
+        """The same state, free to be changed; capacities and demands are constant and shared."""
         twin = Cluster.__new__(Cluster)
         vars(twin).update(vars(self))
         twin.running = [list(row) for row in self.running]
@@ -93,7 +95,10 @@ class Cluster:
         return max(loads)
 
     def best_fit(self, candidates: Sequence[int], job: int) -> int:
-        """The fullest candidate that still has room, else the least committed; lowest index wins ties."""
+        """The fullest candidate with room, else the least committed; lowest index wins ties.
+
+        The least committed server may be too small for the job ever to fit; it then waits for good.
+        """
         fitting = [server for server in candidates if self.fits(server, job)]
         if fitting:
             return max(fitting, key=self.dominant)
@@ -134,10 +139,11 @@ class Cluster:
 class Oracle:
     """An episode of the calibrated cloud cluster, one tick at a time.
 
-    A tick is: completions free resources; local queues start jobs from their heads; arrivals join the
-    buffer; *observation*; dispatch, one job per agent, agents one after another; reward. `step`
-    dispatches, rewards, and then opens the next tick, so that between steps the state is the one the
-    agents observe. The returned info is taken at the moment of the reward.
+    A tick is: completions free resources; local queues start jobs from their heads; arrivals join
+    the buffer; *observation*; dispatch, one job per agent, agents one after another; reward.
+    `step` dispatches, rewards, and then opens the next tick, so that between steps the state is the
+    one the agents observe. The returned info is taken at the moment of the reward. After the last
+    tick nothing opens.
     """
 
     def __init__(
@@ -149,7 +155,7 @@ class Oracle:
         duration,
         agents: int,
         clusters: int,
-        reward_scale: Literal["cores", "total"] = "cores",
+        reward_scale: Scale = "cores",
         queue_weight: float = 1.0,
         energy_weight: float = 20.0,
     ):
@@ -314,11 +320,12 @@ def natural_sum(row: Sequence[int]) -> float:
     return sum(amount / NATURAL[r] for r, amount in enumerate(row))
 
 
-# Placement rules. Each sees a tentative cluster in which the agents before it have already placed their
-# jobs, the tick's jobs, and which of them is its own; it names a group. `max` and `min` return the
-# first of several equals, which is the server of lowest index.
-
 Rule = Callable[[Cluster, list[int], int, np.random.Generator], int]
+"""Names a group, given a tentative cluster, the tick's jobs, which agent asks, and chance.
+
+In the tentative cluster the agents before have already placed their jobs. `max` and `min` return
+the first of several equals, so ties go to the server of lowest index.
+"""
 
 
 def decide(oracle: Oracle, rule: Rule, rng: np.random.Generator) -> list[int]:
@@ -442,8 +449,9 @@ def balanced_allocation(cluster, jobs, agent, rng) -> int:
 def slope_greedy(cluster, jobs, agent, rng) -> int:
     """Least rise of the distance to the capacity-proportional load, in the metric of equation 15.
 
-    c_j = sum_r (1 / sum_i mu_ir) w_r (x_jr + w_r / 2 - ref_jr) / mu_jr, with x the committed load and
-    ref_jr = mu_jr / sum_i mu_ir * C_r. C_r counts committed load and all jobs of the tick. No test of fit.
+    c_j = sum_r (1 / sum_i mu_ir) w_r (x_jr + w_r / 2 - ref_jr) / mu_jr, with x the committed load
+    and ref_jr = mu_jr / sum_i mu_ir * C_r, where C_r counts the committed load and all jobs of the
+    tick. Whether the job fits is not asked.
     """
     job = cluster.demand[jobs[agent]]
 
@@ -525,7 +533,7 @@ class Scenario:
     """[J] whole ticks, before division by the efficiency."""
     agents: int
     clusters: int
-    reward_scale: Literal["cores", "total"]
+    reward_scale: Scale
 
     def oracle(self) -> Oracle:
         return Oracle(**vars(self))
@@ -558,12 +566,17 @@ def intensity(rng: np.random.Generator, rate: float, tick: int) -> float:
 
 
 def bottleneck_rate(rng: np.random.Generator, capacity, efficiency, rho: float) -> float:
-    """Jobs per tick that bring the scarcest resource to utilisation rho, slow servers counting eta."""
+    """Jobs per tick that keep the scarcest resource busy to rho, capacities counted times eta.
+
+    Half a tick is added to the mean duration: durations are cut to whole ticks, and rounding
+    duration / eta up to whole ticks gives that half back.
+    """
     demand, duration = workload(rng, 50_000)
+    ticks = float(duration.mean()) + 0.5
     rates = []
     for r in range(capacity.shape[1]):
         speed = float(np.sum(capacity[:, r] * efficiency))
-        rates.append(rho * speed / float(demand[:, r].mean() * duration.mean()))
+        rates.append(rho * speed / (float(demand[:, r].mean()) * ticks))
     return min(rates)
 
 
@@ -580,7 +593,7 @@ def scenario(
     """Draw a cluster and its jobs as in H.1.
 
     `load="paper"`: rho jobs per server and tick, as many agents as servers, energy over cores.
-    `load="true"`: the bottleneck resource is busy to rho, 2.2 agents a server, energy over cores + GB.
+    `load="true"`: the scarcest resource busy to rho, 2.2 agents a server, energy over cores + GB.
     """
     clusters = servers if clusters is None else clusters
     rho = rng.uniform(0.80, 0.85) if rho is None else rho
@@ -610,8 +623,7 @@ def tight(rng: np.random.Generator, servers: int, clusters: int) -> Scenario:
     drawn = scenario(rng, servers, clusters=clusters, arrival_ticks=40, drain_ticks=20)
     capacity = drawn.capacity // 8
     demand = np.minimum(drawn.demand, capacity.min(axis=0))
-    fields = vars(drawn) | {"capacity": capacity, "demand": demand}
-    return Scenario(**fields)
+    return replace(drawn, capacity=capacity, demand=demand)
 
 
 def replay(oracle: Oracle, actions: Sequence[Sequence[int]]) -> dict[str, list]:
@@ -628,10 +640,10 @@ def replay(oracle: Oracle, actions: Sequence[Sequence[int]]) -> dict[str, list]:
     return record
 
 
-def golden_case(servers: int, clusters: int, rule: str, scale: str, seed: int) -> dict:
+def golden_case(servers: int, clusters: int, rule: str, scale: Scale, seed: int) -> dict:
     """A tight scenario, the actions of a rule in it, and what then happened."""
     rng = np.random.default_rng(seed)
-    drawn = Scenario(**vars(tight(rng, servers, clusters)) | {"reward_scale": scale})
+    drawn = replace(tight(rng, servers, clusters), reward_scale=scale)
     oracle = drawn.oracle()
     actions = []
     while not oracle.done:
@@ -651,8 +663,19 @@ def golden() -> dict[str, dict]:
 
 
 def write_golden(path: Path) -> None:
-    """Store the golden episodes, one field a line so that a change of physics shows in the diff."""
-    path.write_text(json.dumps(golden(), separators=(",", ":")) + "\n", encoding="utf-8")
+    """Store the golden episodes, one field a line, so that the diff names what changed."""
+    cases = []
+    for name, case in golden().items():
+        fields = [f'  "actions": {compact(case["actions"])}']
+        for part in ("inputs", "outcome"):
+            lines = [f'    "{key}": {compact(value)}' for key, value in case[part].items()]
+            fields.append(f'  "{part}": {{\n' + ",\n".join(lines) + "\n  }")
+        cases.append(f'"{name}": {{\n' + ",\n".join(fields) + "\n}")
+    path.write_text("{\n" + ",\n".join(cases) + "\n}\n", encoding="utf-8")
+
+
+def compact(value) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ class Cluster(AbstractEnv):
         agent = jnp.minimum(first, agents - 1)
         demand = jnp.where(some[:, None], hand.demand[agent], 0)
         chosen, fits = self.best_fit(
-            scenario.capacity, servers.running, servers.committed, demand
+            scenario, servers.running, servers.committed, demand
         )
         chosen = chosen & some[:, None]
         starts = (chosen & fits[:, None]).reshape(-1)
@@ -193,17 +193,17 @@ class Cluster(AbstractEnv):
 
     def best_fit(
         self,
-        capacity: Int[Array, "M R"],
+        scenario: Scenario,
         running: Int[Array, "M R"],
         committed: Int[Array, "M R"],
         demand: Int[Array, "G R"],
     ) -> tuple[Bool[Array, "G S"], Bool[Array, " G"]]:
         """For one job per group: the server of the group it goes to (one-hot), and whether it fits."""
         if self.groups == self.workload.servers:
-            fits = jnp.all(running + demand <= capacity, axis=-1)
+            fits = jnp.all(running + demand <= scenario.capacity, axis=-1)
             return jnp.ones((self.groups, 1), bool), fits
         split = (self.groups, -1, demand.shape[-1])
-        capacity, running = capacity.reshape(split), running.reshape(split)
+        capacity, running = scenario.capacity.reshape(split), running.reshape(split)
         demand = demand[:, None]
         fits = jnp.all(running + demand <= capacity, axis=-1)
         used = dominant(running, capacity)
@@ -211,8 +211,8 @@ class Cluster(AbstractEnv):
         if self.guarded:
             load = jnp.where(jnp.all(demand <= capacity, axis=-1), load, jnp.inf)
         anywhere = jnp.any(fits, axis=-1)
-        best = jnp.argmax(jnp.where(fits, used, -1.0), axis=-1)
-        server = jnp.where(anywhere, best, jnp.argmin(load, axis=-1))
+        score = jnp.where(anywhere[:, None], jnp.where(fits, used, -1.0), -load)
+        server = first_best(score, scenario.place.reshape(self.groups, -1))
         return jnp.arange(fits.shape[1]) == server[:, None], anywhere
 
     def _start(self, scenario, time, servers, starts, demand, duration) -> Servers:
@@ -409,6 +409,12 @@ def dominant(load: Int[Array, "*n R"], capacity: Int[Array, "*n R"]) -> Float[Ar
     counts as more than any share."""
     share = jnp.where(capacity > 0, load / jnp.maximum(capacity, 1), 1e6 * (load > 0))
     return jnp.max(share, axis=-1)
+
+
+def first_best(score: Float[Array, "*n S"], place: Int[Array, "*n S"]) -> Int[Array, "*n"]:
+    """Index of the highest score; among equals, of the one first in the operator's list."""
+    best = score == jnp.max(score, axis=-1, keepdims=True)
+    return jnp.argmin(jnp.where(best, place, jnp.iinfo(jnp.int32).max), axis=-1)
 
 
 def sizes(resources: int, full: bool) -> dict[str, int]:

@@ -115,8 +115,8 @@ def _notes(jobs: list[Job]) -> tuple[str, ...]:
     times = sorted(job.time for job in jobs)
     early = times[len(times) // 100] - times[0]
     return (
-        f"The first hundredth of the jobs takes {early / DAY:.1f} of the {(end - times[0]) / DAY:.1f} "
-        "days; the record is dense only after it.",
+        f"The first hundredth of the jobs takes {early / DAY:.1f} "
+        f"of the {(end - times[0]) / DAY:.1f} days of the record.",
         "The GPUs of a node are one pool of milli-GPUs: which GPU a job sits on is not modelled "
         f"({counts['shared']:,} jobs ask for a part of one GPU).",
         f"GPU models are not modelled: {counts['choosy']:,} jobs name the models they accept.",

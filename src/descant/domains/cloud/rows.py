@@ -192,7 +192,7 @@ def number(low: float, high: float, *, whole: bool = False) -> Parser:
         if not math.isfinite(value) or (whole and value != int(value)):
             raise ValueError(f"expected a {'whole' if whole else 'finite'} number")
         if not low <= value <= high:
-            raise ValueError(f"expected {low:,} to {high:,}")
+            raise ValueError(f"expected {low:,.15g} to {high:,.15g}")
         return int(value) if whole else value
 
     return parse

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.domain import Rule
 from descant.core.types import Key, Observation
-from descant.domains.cloud.env import Cluster, State, dominant
+from descant.domains.cloud.env import Cluster, State, dominant, first_best
 from descant.domains.cloud.model import Placement, fill
 from descant.ops.loops import while_any
 
@@ -24,6 +24,8 @@ class View(NamedTuple):
 
     capacity: Int[Array, "M R"]
     efficiency: Int[Array, " M"]
+    place: Int[Array, " M"]
+    """Position in the operator's list."""
     running: Int[Array, "M R"]
     queued: Int[Array, "M R"]
     waiting: Int[Array, " M"]
@@ -44,13 +46,13 @@ class View(NamedTuple):
 
 
 Score = Callable[[View, Int[Array, " R"]], tuple[Float[Array, " M"], Float[Array, " M"]]]
-"""Servers by preference for a job, and what decides between equals; higher is better."""
+"""Servers by preference for a job, and what decides between equals; higher is better. What is equal
+in both is decided by the operator's list."""
 
 
 def first_fit(view: View, demand):
-    """The lowest index."""
-    index = jnp.arange(view.waiting.shape[0], dtype=jnp.float32)
-    return -index, index
+    """The first in the operator's list."""
+    return jnp.zeros_like(view.used()), jnp.zeros_like(view.used())
 
 
 def best_fit(view: View, demand):
@@ -219,11 +221,19 @@ def _decide(
         demand = demands[jnp.minimum(i, env.spec.agents - 1)]
         legal = allowed[jnp.minimum(i, env.spec.agents - 1)]
         capacity = scenario.capacity
-        view = View(capacity, scenario.efficiency[:, 0], running, queued, waiting, reference)
+        view = View(
+            capacity,
+            scenario.efficiency[:, 0],
+            scenario.place,
+            running,
+            queued,
+            waiting,
+            reference,
+        )
         server = _pick(view, demand, legal, score, must_fit)
         group = server // size
         chosen, fits = env.best_fit(
-            capacity, running, running + queued, jnp.broadcast_to(demand, (env.groups, len(demand)))
+            scenario, running, running + queued, jnp.broadcast_to(demand, (env.groups, len(demand)))
         )
         # One-hot over servers: the group's own choice.
         here = (chosen & (jnp.arange(env.groups) == group)[:, None]).reshape(-1) & live
@@ -245,6 +255,6 @@ def _pick(view: View, demand, legal, score: Score, must_fit: bool) -> Int[Array,
     among = fits if must_fit else legal
     first, second = score(view, demand)
     first = jnp.where(among, first, -jnp.inf)
-    best = jnp.argmax(jnp.where(first == jnp.max(first), second, -jnp.inf))
-    least = jnp.argmin(jnp.where(legal, view.committed(), jnp.inf))
-    return jnp.where(jnp.any(among), best, least)
+    second = jnp.where(first == jnp.max(first), second, -jnp.inf)
+    least = jnp.where(legal, -view.committed(), -jnp.inf)
+    return first_best(jnp.where(jnp.any(among), second, least), view.place)

@@ -98,7 +98,7 @@ def summary(trace: Trace) -> dict[str, Any]:
     duration = trace.duration.astype(np.float64)
     span = float((trace.time + duration).max() - trace.time[0])
     capacity = trace.capacity.sum(axis=0, dtype=np.int64)
-    load = duration @ trace.demand / span
+    loads = duration @ trace.demand / span
     return {
         "nodes": len(trace.names),
         "node_shapes": len(np.unique(trace.capacity, axis=0)),
@@ -113,7 +113,7 @@ def summary(trace: Trace) -> dict[str, Any]:
                 "utilisation": float(mean / total) if total else None,
             }
             for name, unit, total, mean in zip(
-                trace.resources, trace.units, capacity, load, strict=True
+                trace.resources, trace.units, capacity, loads, strict=True
             )
         },
     }

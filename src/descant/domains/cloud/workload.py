@@ -24,6 +24,9 @@ class Scenario(eqx.Module):
     """Millicores, MiB, milli-GPUs."""
     efficiency: Int[Array, "M 2"]
     """CPU and memory efficiency, per mille; a job of d ticks takes ceil(1000 d / efficiency)."""
+    place: Int[Array, " M"]
+    """Position in the operator's list, by which rules decide between equals. Servers are stored in
+    that order, unless they are sorted into clusters."""
     arrived: Int[Array, " T"]
     """Jobs that have arrived up to and including each tick."""
     demand: Int[Array, "J R"]
@@ -64,6 +67,10 @@ def room(mean: float, spread: float) -> int:
     return math.ceil(mean + 10 * math.sqrt(mean + spread**2) + 32)
 
 
+_SIZE = np.argsort(np.lexsort((cloud.CAPACITY[:, 1], cloud.CAPACITY[:, 0])))
+"""Rank of each instance type by (cores, memory)."""
+
+
 class Paper(AbstractWorkload):
     """The calibrated environment of Yang & Liu (2026), appendix H."""
 
@@ -88,9 +95,10 @@ class Paper(AbstractWorkload):
     def draw(self, key: Key) -> Scenario:
         types, load, noise, count, jobs = jax.random.split(key, 5)
         kind = jax.random.choice(types, len(cloud.SHARE), (self.servers,), p=cloud.SHARE)
+        place = jnp.arange(self.servers)
         if self.ordered:
-            order = np.lexsort((cloud.CAPACITY[:, 1], cloud.CAPACITY[:, 0]))
-            kind = jnp.asarray(order)[jnp.sort(jnp.asarray(np.argsort(order))[kind])]
+            place = jnp.argsort(jnp.asarray(_SIZE)[kind])
+            kind = kind[place]
         capacity = jnp.asarray(cloud.CAPACITY)[kind]
         efficiency = jnp.asarray(cloud.EFFICIENCY)[kind]
         low, high = self.load
@@ -105,6 +113,7 @@ class Paper(AbstractWorkload):
         return Scenario(
             capacity=capacity,
             efficiency=efficiency,
+            place=place,
             arrived=jnp.cumsum(counts, dtype=jnp.int32),
             demand=demand,
             duration=duration,

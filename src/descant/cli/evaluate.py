@@ -1,0 +1,116 @@
+"""Evaluate a run, or the rules of a domain alone, on held-out scenarios.
+
+RUN is a run folder: its policy and all rules meet the same scenarios, and --domain.NAME may put
+them in another world, such as a larger one. DOMAIN is a name from `descant list` or a .py file.
+"""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from descant.cli import config, render
+from descant.cli.arguments import Arguments, Common, either_reading
+from descant.cli.output import Output
+from descant.cli.runs import beside, find_run, is_run
+from descant.core import discovery
+from descant.core.errors import UserError, nearest
+from descant.train.settings import Settings
+
+USAGE = "descant evaluate RUN|DOMAIN [OPTIONS] [--domain.NAME VALUE ...]"
+EXAMPLES = (
+    "descant evaluate runs/cloud-dgpg-20-s0 --scenarios 100",
+    "descant evaluate runs/cloud-dgpg-20-s0 --domain.servers 50",
+    "descant evaluate cloud --domain.servers 10 --scenarios 100",
+)
+WORDS = 1
+ROOTS = ("domain",)
+
+
+@dataclass(frozen=True)
+class Options(Common):
+    """Options of `descant evaluate`."""
+
+    scenarios: int = 40
+    """Held-out scenarios, the same for every policy."""
+    seed: int | None = None
+    """Seed of the scenarios; the usual held-out ones when left out."""
+    preset: tuple[str, ...] = ()
+    """For a domain: settings known by name, see `descant list`."""
+    config: str | None = None
+    """For a domain: settings from a TOML file."""
+
+    def validate(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ValueError: there are no scenarios.
+        """
+        if self.scenarios < 1:
+            raise ValueError(f"scenarios: expected at least 1, got {self.scenarios}.")
+
+
+OPTIONS = Options()
+
+
+def main(arguments: Arguments, output: Output) -> int:
+    """Evaluate and show the comparison."""
+    word = _word(arguments)
+    evaluation = _run(arguments, output) if is_run(word) else _domain(arguments)
+    output.result(evaluation, render.shown(evaluation, terminal=output.results.is_terminal))
+    following = f"report {shlex.quote(word)}" if is_run(word) else f"train {shlex.quote(word)}"
+    output.next(f"descant {following}")
+    return 0
+
+
+def explained(arguments: Arguments) -> Settings:
+    """The settings that the help explains."""
+    word = arguments.words[0] if arguments.words else config.DOMAIN
+    return config.from_toml(Path(word) / "config.toml") if is_run(word) else _settings(arguments)
+
+
+def _word(arguments: Arguments) -> str:
+    if not arguments.words:
+        raise UserError(*arguments.problems, "RUN or DOMAIN: expected one, got nothing.")
+    (word,) = arguments.words
+    domains = discovery.names("domains")
+    if is_run(word) or word in domains or word.endswith(".py"):
+        return word
+    if Path(word).is_dir():
+        find_run(word)
+    hint = nearest(word, [*beside(Path(word)), *domains])
+    raise UserError(*arguments.problems, f"{word}: is neither a run folder nor a domain.{hint}")
+
+
+def _run(arguments: Arguments, output: Output) -> dict:
+    options, run = arguments.options, find_run(arguments.words[0])
+    problems = list(arguments.problems)
+    for name in ("preset", "config"):
+        if getattr(options, name):
+            problems.append(f"--{name}: is for a domain; a run has its own settings.")
+    settings = config.from_toml(run / "config.toml")
+    overrides = config.overrides(settings, arguments.flags, problems=problems)
+    output.folder = run
+    from descant.evaluate.session import evaluate_run
+
+    return evaluate_run(run, scenarios=options.scenarios, overrides=overrides, seed=options.seed)
+
+
+def _domain(arguments: Arguments) -> dict:
+    options, settings = arguments.options, either_reading(arguments, _settings)
+    from descant.evaluate.session import evaluate_domain
+
+    return evaluate_domain(
+        settings.domain_name, settings.domain, scenarios=options.scenarios, seed=options.seed
+    )
+
+
+def _settings(arguments: Arguments) -> Settings:
+    options = arguments.options
+    return config.resolve(
+        arguments.words[0] if arguments.words else None,
+        None,
+        options.preset,
+        None if options.config is None else Path(options.config),
+        arguments.flags,
+        problems=arguments.problems,
+    )

@@ -1,0 +1,368 @@
+"""What the report draws: the learned policy in the accent colour, rules grey, labels in place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from descant.evaluate.statistics import band
+from descant.report.drawing import (
+    COLOURS,
+    LETTER,
+    NARROW,
+    Canvas,
+    both,
+    dots,
+    powers,
+    svg,
+    ticks,
+)
+from descant.report.headline import bracket, decided, title
+from descant.report.markup import Html, short
+from descant.report.numbers import count, digits, number
+from descant.report.records import Evaluation, Metrics, Policy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Array = NDArray[np.float64]
+
+POINTS = 300
+"""Points drawn per curve; longer curves are averaged in equal bins, and their caption says so."""
+MOST_ROWS = 40
+"""Rows drawn in one figure or table of an evaluation; a caption counts the rest."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a figure: values `[T, S]` over iterations `[T]`."""
+
+    label: str
+    iteration: Array
+    values: Array
+    colour: str = "accent"
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line: what a rule scores."""
+
+    label: str
+    value: float
+    dashed: bool = False
+
+
+def differences(evaluation: Evaluation, key: str) -> Html | None:
+    """A dot and its interval for the difference to each policy; None where none was measured."""
+    rows = [p for p in evaluation.policies if p.difference is not None][:MOST_ROWS]
+    if not rows:
+        return None
+    reference = title(evaluation.reference)
+    listed = "; ".join(f"{title(p.name)} {_difference(p)}" for p in rows)
+    height = 26 * len(rows) + 58
+    return both(
+        lambda canvas: _draw_differences(canvas, rows, reference),
+        height,
+        height,
+        f"{reference} minus each policy: {listed}.",
+        key,
+    )
+
+
+def learning(curves: Sequence[Curve], levels: Sequence[Level], unit: str, key: str) -> Html:
+    """Means over iterations with bands over seeds, and rules as horizontal lines."""
+    label = f"{unit} by iteration. " + " ".join(map(_spoken, curves))
+    label += "".join(f" {level.label} scores {number(level.value)}." for level in levels)
+    return both(lambda canvas: _draw_learning(canvas, curves, levels, unit), 340, 290, label, key)
+
+
+def gradient(metrics: Metrics, key: str) -> Html | None:
+    """Gradient norm by iteration, with marks where updates were skipped; None if not recorded."""
+    found = metrics.first("gradient_norm", "grad_norm")
+    if found is None:
+        return None
+    curve = Curve("", metrics.iteration, found[1], "ink")
+    missed = skipped(metrics)
+    at = metrics.iteration[missed.sum(1) > 0]
+    label = f"Gradient norm by iteration: {_spoken(curve)} "
+    label += f"{count(float(missed.sum()))} updates were skipped."
+    return both(lambda canvas: _draw_gradient(canvas, curve, at), 170, 170, label, key)
+
+
+def alignment(evaluation: Evaluation, key: str) -> Html | None:
+    """How often moving to the reference improves each reward term; None if not measured."""
+    shares = evaluation.alignment
+    terms = list(dict.fromkeys(t for found in shares.values() for t in found))[:MOST_ROWS]
+    if not terms:
+        return None
+    spoken = "; ".join(
+        f"{title(policy)}: " + ", ".join(f"{term} {number(s, 2)}" for term, s in found.items())
+        for policy, found in shares.items()
+    )
+    height = 30 * len(terms) + 78
+    return both(
+        lambda canvas: _draw_alignment(canvas, shares, terms),
+        height,
+        height,
+        f"Share of states in which moving to the reference improves each term. {spoken}.",
+        key,
+    )
+
+
+def episode(name: str, series: dict[str, Array], key: str) -> Html:
+    """One diagnostic over the ticks of an episode, a line for each policy."""
+    spoken = " ".join(
+        f"{title(policy)}: mean {number(float(np.nanmean(x)))}, "
+        f"from {number(float(np.nanmin(x)))} to {number(float(np.nanmax(x)))}."
+        for policy, x in series.items()
+    )
+    return svg(
+        lambda canvas: _draw_episode(canvas, name, series),
+        NARROW,
+        210,
+        f"{name} by tick. {spoken}",
+        key,
+    )
+
+
+def skipped(metrics: Metrics) -> Array:
+    """Skipped updates by iteration and seed `[T, S]`; no columns where they were not recorded."""
+    found = metrics.series.get("skipped")
+    return np.zeros((metrics.iteration.size, 0)) if found is None else np.nan_to_num(found)
+
+
+def thin(x: Array, values: Array) -> tuple[Array, Array, int]:
+    """At most `POINTS` rows, each the mean of `k` neighbours (of those that are finite), and k."""
+    k = -(-x.size // POINTS)
+    if k <= 1:
+        return x, values, 1
+    starts = np.arange(0, x.size, k)
+    finite = np.isfinite(values)
+    total = np.add.reduceat(np.where(finite, values, 0), starts)
+    return np.maximum.reduceat(x, starts), _over(total, np.add.reduceat(finite * 1, starts)), k
+
+
+def spread(values: Array) -> tuple[Array, Array, Array]:
+    """Mean of the seeds that have a value, and the band where all seeds have one.
+
+    The band is the smallest and largest seed, or from five seeds on the bootstrap interval of the
+    mean; with one seed there is none.
+    """
+    finite = np.isfinite(values)
+    mean = _over(np.where(finite, values, 0).sum(1), finite.sum(1))
+    low, high = np.full((2, len(values)), np.nan)
+    known = finite.all(1) & (values.shape[1] > 1)
+    if known.any():
+        seeds = values[known].T
+        low[known], high[known] = band(seeds) if len(seeds) >= 5 else (seeds.min(0), seeds.max(0))
+    return mean, low, high
+
+
+def _over(total: Array, seen: NDArray[np.int64]) -> Array:
+    return np.divide(total, seen, out=np.full_like(total, np.nan), where=seen > 0)
+
+
+def _draw_differences(canvas: Canvas, rows: list[Policy], reference: str) -> None:
+    narrow = canvas.narrow
+    axes = canvas.axes(left=138 if narrow else 190, right=60 if narrow else 180, top=6, bottom=52)
+    low, high = _reach(rows)
+    axes.set_xlim(low, high)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.axvline(0, color=COLOURS["soft"], linewidth=1)
+    for y, policy in enumerate(rows):
+        _draw_difference(axes, y, policy)
+        height = axes.transData.transform((0, y))[1]
+        canvas.text(axes.bbox.x1 + 14, height, _difference(policy, interval=not narrow))
+    canvas.rows(axes, [title(p.name) for p in rows])
+    axes.set_yticks([])
+    ticks(axes.xaxis, 3 if narrow else 6)
+    axes.grid(axis="x")
+    axes.spines.bottom.set_visible(False)
+    zero = axes.transData.transform((0, 0))[0]
+    canvas.text(zero - 8, 12, "← lower", ha="right")
+    canvas.text(zero + 8, 12, "higher →" if narrow else f"{short(reference, 24)} scores higher →")
+
+
+def _reach(rows: list[Policy]) -> tuple[float, float]:
+    """Both ends of the axis.
+
+    A rule many times further away than most (random placement, say) would squeeze all others into
+    one spot, so it is left beyond the edge; it is drawn as an arrow with its number beside it.
+    """
+    ends = np.array([_ends(p) for p in rows])
+    far = np.abs(ends).max(1)
+    steps = np.sort(far)
+    upper = range((len(rows) - 1) // 2, len(rows) - 1)
+    jumps = (i for i in upper if steps[i + 1] > 4 * steps[i] > 0)
+    shown = ends[far <= steps[next(jumps, len(rows) - 1)]]
+    low, high = -shown.min(), shown.max()
+    room = max(low, high) or 1.0
+    return -max(1.12 * low, 0.3 * room), max(1.12 * high, 0.3 * room)
+
+
+def _ends(policy: Policy) -> tuple[float, float]:
+    gap = policy.difference
+    if gap is None:
+        return 0.0, 0.0
+    low, high = gap["low"], gap["high"]
+    return (gap["mean"], gap["mean"]) if low is None or high is None else (low, high)
+
+
+def _draw_difference(axes: "Axes", y: int, policy: Policy) -> None:
+    mean = policy.difference["mean"] if policy.difference else 0.0
+    colour = ("accent" if mean > 0 else "ink") if decided(policy) else "rule"
+    low, high = axes.get_xlim()
+    if not low <= mean <= high:
+        edge, marker = (high, ">") if mean > 0 else (low, "<")
+        axes.plot([edge], [y], marker, color=COLOURS[colour], markersize=7, clip_on=False)
+        return
+    axes.plot(np.clip(_ends(policy), low, high), [y, y], color=COLOURS[colour], linewidth=2)
+    dots(axes, [mean], [y], colour, decided(policy))
+
+
+def _difference(policy: Policy, *, interval: bool = True) -> str:
+    gap = policy.difference
+    if gap is None:
+        return ""
+    low, high = _ends(policy)
+    places = digits((high - low) / 2 or abs(gap["mean"]))
+    ends = bracket(gap["low"], gap["high"], places) if interval else ""
+    return f"{number(gap['mean'], places, sign=True)} {ends}".rstrip()
+
+
+def _draw_learning(
+    canvas: Canvas, curves: Sequence[Curve], levels: Sequence[Level], unit: str
+) -> None:
+    axes = _time_axes(canvas)
+    canvas.heading(unit)
+    ends = [_draw_curve(axes, curve, filled=len(curves) <= 4) for curve in curves]
+    last = max(x for x, _ in ends)
+    for (x, y), curve in zip(ends, curves, strict=True):
+        axes.plot([x, last], [y, y], ":", color=COLOURS[curve.colour], linewidth=1)
+    for level in levels:
+        style = (0, (5, 4)) if level.dashed else "-"
+        axes.axhline(level.value, color=COLOURS["rule"], linewidth=1.2, linestyle=style, zorder=1)
+    axes.margins(x=0, y=0.06)
+    ticks(axes.yaxis, 5)
+    axes.grid(axis="y")
+    labels = [(y, curve.label, curve.colour) for (_, y), curve in zip(ends, curves, strict=True)]
+    _label_ends(canvas, axes, labels + [(level.value, level.label, "rule") for level in levels])
+
+
+def _draw_curve(
+    axes: "Axes", curve: Curve, *, filled: bool = True, width: float = 2
+) -> tuple[float, float]:
+    """Draw a mean and its band; returns the point at which the line ends."""
+    x, values, _ = thin(curve.iteration, curve.values)
+    mean, low, high = spread(values)
+    colour = COLOURS[curve.colour]
+    if filled:
+        axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
+    known = np.isfinite(mean)
+    beside = np.pad(known, 1)
+    alone = known & ~beside[:-2] & ~beside[2:]  # a line needs two points, a lone one gets a dot
+    above = 4 if curve.colour == "accent" else 3
+    axes.plot(x, mean, color=colour, linewidth=width, zorder=above)
+    axes.plot(x[alone], mean[alone], "o", color=colour, markersize=5, clip_on=False, zorder=above)
+    return float(x[known][-1]), float(mean[known][-1])
+
+
+def _draw_gradient(canvas: Canvas, curve: Curve, at: Array) -> None:
+    axes = _time_axes(canvas)
+    canvas.heading("Gradient norm")
+    found = curve.values[curve.values > 0]
+    if found.size and found.max() > 50 * found.min():
+        axes.set_yscale("log")
+        positive = np.where(curve.values > 0, curve.values, np.nan)
+        _draw_curve(axes, Curve("", curve.iteration, positive, "ink"))
+        powers(axes.yaxis)
+    else:
+        _draw_curve(axes, curve)
+        axes.set_ylim(bottom=0)
+        ticks(axes.yaxis, 3)
+    foot = axes.get_xaxis_transform()
+    axes.plot(
+        at,
+        np.zeros(at.size),
+        "|",
+        color=COLOURS["accent"],
+        transform=foot,
+        clip_on=False,
+        markersize=10,
+        markeredgewidth=1.6,
+    )
+    axes.margins(x=0)
+    axes.grid(axis="y")
+    if at.size:
+        canvas.text(axes.bbox.x1 + 12, axes.bbox.y0, "skipped update", "accent")
+
+
+def _time_axes(canvas: Canvas) -> "Axes":
+    """Axes over iterations; every such figure has the same margins, so that they line up."""
+    axes = canvas.axes(left=44, right=120 if canvas.narrow else 180, top=30, bottom=40)
+    axes.set_xlabel("iteration")
+    ticks(axes.xaxis, 4 if canvas.narrow else 8, integer=True)
+    return axes
+
+
+def _draw_alignment(canvas: Canvas, shares: dict[str, dict[str, float]], terms: list[str]) -> None:
+    axes = canvas.axes(left=96 if canvas.narrow else 190, right=48, top=36, bottom=42)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(terms) - 0.5, -0.5)
+    axes.axvline(0.5, color=COLOURS["soft"], linewidth=1)
+    axes.hlines(range(len(terms)), 0, 1, color=COLOURS["line"], linewidth=0.8)
+    left = 0.0
+    for i, (policy, found) in enumerate(shares.items()):
+        rows = [y for y, term in enumerate(terms) if term in found]
+        colour = "rule" if i else "accent"
+        dots(axes, [found[terms[y]] for y in rows], rows, colour, filled=not i)
+        name = f"{'○' if i else '●'} {short(title(policy), 18)}"
+        canvas.text(left, canvas.height - 12, name, colour)
+        left += LETTER * len(name) + 22
+    canvas.rows(axes, terms)
+    axes.set_yticks([])
+    axes.set_xticks([0, 0.5, 1], ["0\nnever", "0.5\ncoin toss", "1\nalways"])
+    axes.spines.bottom.set_visible(False)
+
+
+def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:
+    axes = canvas.axes(left=44, right=84, top=30, bottom=40)
+    canvas.heading(name)
+    labels = []
+    for i, (policy, values) in enumerate(series.items()):
+        colour = "rule" if i else "accent"
+        curve = Curve(policy, np.arange(values.size, dtype=np.float64), values[:, None], colour)
+        labels.append((_draw_curve(axes, curve, width=1.4)[1], title(policy), colour))
+    axes.set_xlabel("tick")
+    axes.margins(x=0, y=0.08)
+    ticks(axes.xaxis, 4, integer=True)
+    ticks(axes.yaxis, 4)
+    axes.grid(axis="y")
+    _label_ends(canvas, axes, labels)
+
+
+def _label_ends(canvas: Canvas, axes: "Axes", labels: list[tuple[float, str, str]]) -> None:
+    """Labels to the right of the axes, joined to these heights, moved apart if they overlap."""
+    known = sorted(labels, key=lambda item: item[0])
+    heights = np.array([axes.transData.transform((0, y))[1] for y, _, _ in known])
+    box = axes.bbox
+    width = int((canvas.width - box.x1 - 22) / LETTER)
+    placed = _apart(heights, 16, box.y0, box.y1)
+    for height, at, (_, label, colour) in zip(heights, placed, known, strict=True):
+        canvas.line([box.x1 + 3, box.x1 + 16], [height, at], colour)
+        canvas.text(box.x1 + 20, at, short(label, width), colour)
+
+
+def _apart(heights: Array, gap: float, low: float, high: float) -> Array:
+    """Sorted heights moved to be `gap` apart, and within the ends if they fit there."""
+    steps = gap * np.arange(heights.size)
+    raised = np.maximum.accumulate(np.maximum(heights, low) - steps) + steps
+    return np.minimum(raised, high - steps[::-1])
+
+
+def _spoken(curve: Curve) -> str:
+    mean = spread(curve.values)[0]
+    known = mean[np.isfinite(mean)]
+    return f"{curve.label} goes from {number(known[0])} to {number(known[-1])}.".lstrip()

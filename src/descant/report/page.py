@@ -1,0 +1,325 @@
+"""One static page about one run or several: opens offline, asks the network for nothing."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from descant import __version__
+from descant.core.errors import PlaceError, UserError
+from descant.report import figures, tables
+from descant.report.drawing import RUN_COLOURS
+from descant.report.headline import BEST_FIT, headline, title
+from descant.report.markup import Html, join, short, tag
+from descant.report.numbers import count, number, percent, plural
+from descant.report.records import NAME, Evaluation, Record, read
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def write_report(runs: list[Path], out: Path) -> dict[str, Any]:
+    """Write the report about some run folders to one HTML file, whole or not at all.
+
+    Returns what a program wants to know: path, size, the headline of each run and what was missing.
+
+    Raises:
+        UserError: there are no runs, one is not a folder, or `out` is a folder.
+        PlaceError: the file cannot be written.
+    """
+    if not runs:
+        raise UserError("A report needs at least one run folder.")
+    if out.is_dir():
+        raise UserError(
+            f"{out} is a folder; the report needs a file name, such as {out}/report.html."
+        )
+    records = [read(Path(run)) for run in runs]
+    text = page(records)
+    _write(out, text)
+    return {
+        "format": 1,
+        "kind": "report",
+        "path": str(out),
+        "bytes": len(text.encode()),
+        "runs": [
+            {
+                "run": str(r.path),
+                "headline": headline(r.evaluation) if r.evaluation else None,
+                "problems": r.problems,
+            }
+            for r in records
+        ],
+    }
+
+
+def page(records: Sequence[Record]) -> Html:
+    """The whole page; equal records give equal text."""
+    one = len(records) == 1
+    name = tables.name(records[0]) if one else f"{len(records)} runs compared"
+    content = _run(records[0], 1, alone=True) if one else _several(records)
+    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    head = join(
+        Html('<meta charset="utf-8">'),
+        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+        Html('<meta name="color-scheme" content="light dark">'),
+        Html('<link rel="icon" href="data:,">'),
+        tag("title", f"{short(name, 80)} – descant report"),
+        tag("style", Html(style)),
+    )
+    body = join(
+        tag("main", tag("header", tag("h1", name), _subtitle(records)), content),
+        tag("footer", f"Written by descant {__version__} from the records in the run folders."),
+    )
+    return join(
+        Html("<!doctype html>\n"), tag("html", tag("head", head), tag("body", body), lang="en")
+    )
+
+
+def _subtitle(records: Sequence[Record]) -> Html:
+    if len(records) > 1:
+        links = [
+            tag("li", tag("a", tables.label(i, r), href=f"#run-{i}"))
+            for i, r in enumerate(records, start=1)
+        ]
+        return tag("nav", tag("ul", *links), aria_label="Runs")
+    about = f"run {short(records[0].name, NAME)}, {tables.facts(records[0])}"
+    return tag("p", about, class_="facts")
+
+
+def _several(records: Sequence[Record]) -> Html:
+    return join(
+        tag("p", _joint_headline(records), class_="lead"),
+        _section("Learned policies", tables.learned_policies(records)),
+        _section("Learning curves", _joint_learning(records)),
+        _section("Where the configurations differ", tables.configuration_differences(records)),
+        *(_run(r, i, alone=False) for i, r in enumerate(records, start=1)),
+    )
+
+
+def _joint_headline(records: Sequence[Record]) -> str:
+    scored, best = tables.evaluated(records), tables.best_of(records)
+    if not scored:
+        return "None of these learned policies has been evaluated; there is no score to compare."
+    if best is None or best.evaluation is None:
+        return (
+            "These runs were not trained on the same system, so their scores are not ranked; "
+            "each section says how its run stands against the rules."
+        )
+    said = f"Run {records.index(best) + 1}, {short(best.name, NAME)}, is the best of "
+    said += f"{plural(len(scored), 'evaluated run')}. {headline(best.evaluation)}"
+    rest = len(records) - len(scored)
+    return f"{said} {plural(rest, 'run')} could not be compared." if rest else said
+
+
+def _joint_learning(records: Sequence[Record]) -> Html:
+    curves: list[figures.Curve] = []
+    units = set()
+    for i, record in enumerate(records, start=1):
+        found = record.metrics.first("return", "reward")
+        if found:
+            colour = f"run-{(i - 1) % RUN_COLOURS}"
+            curves.append(
+                figures.Curve(tables.label(i, record), record.metrics.iteration, found[1], colour)
+            )
+            units.add(found[0])
+    if not curves:
+        return _missing("None of these runs recorded a learning curve.")
+    best = tables.best_of(records)
+    levels, _ = _levels(best.evaluation if best else None, curves)
+    figure = figures.learning(curves, levels, " or ".join(sorted(units)).capitalize(), "joint")
+    bands = " Bands over seeds are in each run's own section." if len(curves) > 4 else ""
+    return _figure(figure, f"Mean over seeds.{bands}{_thinned(curves)}")
+
+
+def _run(record: Record, position: int, *, alone: bool) -> Html:
+    level = 2 if alone else 3
+    key = f"r{position}"
+    parts = [
+        ("Against the rules", _rules(record, key)),
+        ("Learning", _learning(record, key)),
+        ("Alignment of the reference", _alignment(record, key)),
+        ("One episode", _episode(record, key)),
+        ("Configuration", _configuration(record, alone)),
+        ("Environment", join(_note(record, "run.json"), tables.environment(record))),
+        ("Command", _command(record)),
+    ]
+    said = (
+        tag("p", headline(record.evaluation), class_="lead")
+        if record.evaluation
+        else _missing("This run has not been evaluated, so nothing can be said about its score.")
+    )
+    sections = join(said, *(_section(name, content, level) for name, content in parts))
+    if alone:
+        return sections
+    heading = tag("h2", tag("span", count(position), class_="number"), short(record.name, NAME))
+    about = tag("p", f"{tables.name(record)}, {tables.facts(record)}", class_="facts")
+    return tag("section", heading, about, sections, class_="run", id=f"run-{position}")
+
+
+def _rules(record: Record, key: str) -> Html:
+    note, found = _note(record, "evaluation.json"), record.evaluation
+    if found is None:
+        return note
+    drawn = figures.differences(found, f"{key}-rules")
+    caption = (
+        "Score of the learned policy minus score of each rule, paired by scenario, with 95 % "
+        "bootstrap intervals. Filled dots: the interval leaves out 0. Hollow dots: it does not. "
+        "Arrows: beyond the edge."
+    )
+    figure = _figure(drawn, caption) if drawn else _missing("No differences were measured.")
+    return join(note, figure, tables.against_rules(found))
+
+
+def _learning(record: Record, key: str) -> Html:
+    note = _note(record, "metrics.jsonl")
+    found = record.metrics.first("return", "reward")
+    if found is None:
+        return join(note or _missing("metrics.jsonl holds neither return nor reward."))
+    name, values = found
+    curve = figures.Curve("learned", record.metrics.iteration, values)
+    levels, beyond = _levels(record.evaluation, [curve])
+    drawn = figures.learning([curve], levels, name.capitalize(), f"{key}-learn")
+    caption = join(
+        f"{name.capitalize()} during training, where actions are still sampled. {_band(values)}",
+        _gaps(values),
+        _thinned([curve]),
+        " Horizontal lines: held-out scores of rules." if levels else None,
+        f" Beyond the scale: {', '.join(beyond)}." if beyond else None,
+    )
+    return join(note, _figure(drawn, caption), _gradient(record, key))
+
+
+def _band(values: np.ndarray) -> str:
+    n = values.shape[1]
+    if n == 1:
+        return "One seed, so there is no band."
+    if n < 5:
+        return f"Line: mean of {n} seeds; band: smallest and largest seed."
+    return f"Line: mean of {n} seeds; band: 95 % bootstrap interval of that mean."
+
+
+def _gaps(values: np.ndarray) -> str | None:
+    missing = int((~np.isfinite(values)).sum())
+    if not missing:
+        return None
+    lost = f" {plural(missing, 'value')} of {count(values.size)}"
+    return f"{lost} not finite and left out; there is no band there."
+
+
+def _thinned(curves: Sequence[figures.Curve]) -> str:
+    most = max(figures.thin(c.iteration, c.values)[2] for c in curves)
+    return f" Each point is the mean of up to {most} iterations." if most > 1 else ""
+
+
+def _levels(
+    evaluation: Evaluation | None, curves: Sequence[figures.Curve]
+) -> tuple[list[figures.Level], list[str]]:
+    """Best rule and Best-Fit near enough to the curves to be drawn, and the names of the others."""
+    if evaluation is None or not evaluation.rules:
+        return [], []
+    best, fit = evaluation.rules[0], evaluation.find(BEST_FIT)
+    chosen = [best] if fit is None or fit is best else [best, fit]
+    values = np.concatenate([c.values[np.isfinite(c.values)] for c in curves])
+    low, high = values.min(), values.max()
+    room = 3 * ((high - low) or abs(high) or 1.0)
+    near = [p for p in chosen if low - room <= p.mean <= high + room]
+    levels = [figures.Level(title(p.name), p.mean, dashed=p is not fit) for p in near]
+    return levels, [f"{title(p.name)} at {number(p.mean)}" for p in chosen if p not in near]
+
+
+def _gradient(record: Record, key: str) -> Html | None:
+    drawn = figures.gradient(record.metrics, f"{key}-grad")
+    if drawn is None:
+        return None
+    missed = figures.skipped(record.metrics)
+    total = missed.sum()
+    said = (
+        f"{plural(int(total), 'update')} of {count(missed.size)} skipped because not finite."
+        if total
+        else "No update was skipped."
+        if missed.size
+        else "Skipped updates were not recorded."
+    )
+    return _figure(drawn, f"Norm of the gradient before clipping, mean and band over seeds. {said}")
+
+
+def _alignment(record: Record, key: str) -> Html:
+    found = record.evaluation
+    drawn = figures.alignment(found, f"{key}-align") if found else None
+    if found is None or drawn is None:
+        return _missing("The alignment of the reference was not measured for this run.")
+    first, shares = next(iter(found.alignment.items()))
+    said = ", ".join(f"{term} in {percent(share, 0)}" for term, share in shares.items())
+    caption = (
+        f"Share of visited states in which moving from the policy's actions to the reference "
+        f"({found.model or 'analytic model'}) improves a term of the reward; 0.5 is a coin toss, "
+        f"and below it guidance pulls the wrong way. At the states of {title(first)}: {said}."
+    )
+    return _figure(drawn, caption)
+
+
+def _episode(record: Record, key: str) -> Html:
+    note = _note(record, "episode.json")
+    names = dict.fromkeys(name for series in record.episode.values() for name in series)
+    panels = []
+    for i, name in enumerate(names):
+        series = {p: s[name] for p, s in record.episode.items() if name in s}
+        finite = {p: x for p, x in series.items() if np.isfinite(x).any()}
+        if finite:
+            panels.append(figures.episode(name, finite, f"{key}-ep{i}"))
+    if not panels:
+        return note or _missing("episode.json holds no finite values.")
+    lengths = {x.size for series in record.episode.values() for x in series.values()}
+    binned = max(lengths) > figures.POINTS
+    caption = "The same held-out scenario, played by each policy." + (
+        f" Points are means of up to {-(-max(lengths) // figures.POINTS)} ticks." if binned else ""
+    )
+    return join(note, _figure(tag("div", *panels, class_="panels"), caption))
+
+
+def _configuration(record: Record, alone: bool) -> Html:
+    note = _note(record, "config.toml")
+    if not record.config:
+        return note
+    shown = tables.configuration(record)
+    if alone:
+        return join(note, shown)
+    settings = plural(len(record.config), "setting")
+    return join(note, tag("details", tag("summary", f"All {settings}"), shown))
+
+
+def _command(record: Record) -> Html:
+    line = tables.command(record)
+    if line is None:
+        return _missing("The command that made this run is not in run.json.")
+    return tag("pre", tag("code", line), tabindex=0)
+
+
+def _note(record: Record, file: str) -> Html:
+    """What is wrong with a file, where its content would stand."""
+    return _missing(record.problems[file]) if file in record.problems else Html()
+
+
+def _missing(sentence: str) -> Html:
+    return tag("p", sentence, class_="missing")
+
+
+def _section(name: str, content: Html, level: int = 2) -> Html:
+    return tag("section", tag(f"h{level}", name), content)
+
+
+def _figure(drawing: Html, caption: object) -> Html:
+    return tag("figure", drawing, tag("figcaption", caption))
+
+
+def _write(out: Path, text: str) -> None:
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PlaceError(f"{out}: the report cannot be written ({error.strerror}).") from error

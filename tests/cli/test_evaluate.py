@@ -1,0 +1,86 @@
+import json
+
+import pytest
+
+from descant.train.settings import defaults, with_values
+from descant.train.toml import to_toml
+
+EVALUATION = {
+    "format": 1,
+    "kind": "evaluation",
+    "domain": "dispatch",
+    "scenarios": 8,
+    "seeds": 1,
+    "reference": "random",
+    "policies": [
+        {"name": "random", "kind": "rule", "mean": float("nan"), "std": 1.0, "difference": None}
+    ],
+}
+
+
+@pytest.fixture
+def calls(stand_in):
+    calls = []
+
+    def evaluate_run(run, **options):
+        calls.append((str(run), options))
+        return EVALUATION
+
+    def evaluate_domain(name, config, **options):
+        calls.append((name, config, options))
+        return EVALUATION
+
+    stand_in("descant.evaluate.session", evaluate_run=evaluate_run, evaluate_domain=evaluate_domain)
+    return calls
+
+
+@pytest.fixture
+def run(place):
+    settings = defaults(str(place / "dispatch.py"), str(place / "climb.py"))
+    folder = place / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text(to_toml(with_values(settings, {"domain.servers": 30})))
+    return "runs/one"
+
+
+def test_a_run(descant, calls, run):
+    result = descant(f"evaluate {run} --scenarios 9 --seed 3 --domain.servers 50")
+    assert result.code == 0
+    assert calls == [
+        (run, {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3}),
+    ]
+    assert "random" in result.out
+    assert result.err == f"Next: descant report {run}\n"
+
+
+def test_a_domain(descant, calls, place):
+    assert descant("evaluate --domain.servers=5 dispatch.py").code == 0
+    ((name, config, options),) = calls
+    assert (name, config.servers) == (str(place / "dispatch.py"), 5)
+    assert options == {"scenarios": 40, "seed": None}
+
+
+def test_json_is_the_evaluation_and_null_is_no_number(descant, calls):
+    record = json.loads(descant("evaluate dispatch.py --json").out)
+    assert record["policies"][0]["mean"] is None
+    assert record["kind"] == "evaluation"
+
+
+def test_what_a_run_does_not_take(descant, calls, run):
+    result = descant(f"evaluate {run} --preset big --train.iterations 3 --domain.server 5")
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "--train.iterations: settings of this command begin with domain.",
+        "--preset: is for a domain; a run has its own settings.",
+        "--domain.server: there is no such setting. Did you mean 'domain.servers'?",
+    ]
+    assert calls == []
+
+
+def test_the_nearest_run_is_suggested(descant, run):
+    assert "Did you mean 'runs/one'?" in descant("evaluate runs/on").err
+    assert "Did you mean 'runs/one'?" in descant("report runs/on").err
+
+
+def test_help_shows_the_values_of_the_run(descant, run):
+    assert "[30]" in descant(f"evaluate {run} --help").out

@@ -1,0 +1,72 @@
+import io
+
+from rich.console import Console
+
+from descant.cli.render import coloured, comparison, ordered, shown
+
+
+def policy(name, mean, difference=None, kind="rule"):
+    bounds = dict(zip(("mean", "low", "high"), difference, strict=True)) if difference else None
+    return {"name": name, "kind": kind, "mean": mean, "std": 4.125, "difference": bounds}
+
+
+EVALUATION = {
+    "domain": "cloud",
+    "scenarios": 40,
+    "seeds": 1,
+    "reference": "learned",
+    "policies": [
+        policy("random", -80.0, (41.8, 39.0, 44.0)),
+        policy("best-fit", -38.0, (-0.2, -1.0, 0.5)),
+        policy("oracle", -30.0, (-8.2, -9.0, -7.0)),
+        policy("learned", -38.2, kind="learned"),
+    ],
+}
+
+TEXT = """\
+cloud: reward on 40 held-out scenarios, higher is better
+
+policy      mean   std  learned minus it  95 % interval     learned is
+learned   -38.20  4.12
+oracle    -30.00  4.12             -8.20  [-9.00, -7.00]    worse
+best-fit  -38.00  4.12             -0.20  [-1.00, +0.50]    even
+random    -80.00  4.12            +41.80  [+39.00, +44.00]  better"""
+
+
+def test_learned_first_then_rules_from_best_to_worst():
+    assert [p["name"] for p in ordered(EVALUATION)] == ["learned", "oracle", "best-fit", "random"]
+
+
+def test_aligned_text():
+    assert comparison(EVALUATION) == TEXT
+
+
+def test_off_a_terminal_the_text_is_plain():
+    assert shown(EVALUATION, terminal=False) == TEXT
+
+
+def test_a_terminal_gets_the_same_cells(monkeypatch):
+    monkeypatch.delenv("NO_COLOR")
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="standard")
+    console.print(coloured(EVALUATION))
+    text = console.file.getvalue()
+    for cell in (
+        "learned",
+        "oracle",
+        "-8.20",
+        "[+39.00, +44.00]",
+        "\x1b[32mbetter",
+        "\x1b[31mworse",
+    ):
+        assert cell in text
+
+
+def test_missing_numbers_are_left_out():
+    one = {**EVALUATION, "policies": [policy("a", None, (None, None, None))]}
+    assert comparison(one).splitlines()[-1].split() == ["a", "-", "4.125"]
+    sole = {**EVALUATION, "policies": [policy("a", 1.0, (2.0, None, None))]}
+    assert comparison(sole).splitlines()[-1].split() == ["a", "1.000", "4.125", "+2.000"]
+
+
+def test_several_learners_are_said():
+    assert "40 held-out scenarios, 3 learners," in comparison({**EVALUATION, "seeds": 3})

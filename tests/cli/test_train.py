@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from descant.train.toml import from_toml
+
+TOYS = "dispatch.py climb.py"
+EVALUATION = {
+    "format": 1,
+    "kind": "evaluation",
+    "domain": "dispatch",
+    "scenarios": 8,
+    "seeds": 1,
+    "reference": "learned",
+    "policies": [
+        {"name": "learned", "kind": "learned", "mean": -3.0, "std": 1.0, "difference": None}
+    ],
+}
+
+
+@pytest.fixture
+def session(stand_in):
+    """A training session that only records how it was called."""
+    calls = []
+
+    def put(status="finished", signal=None, evaluation=EVALUATION):
+        def train(settings, folder, *, fresh, console):
+            calls.append((settings, folder, fresh))
+            return SimpleNamespace(status=status, signal=signal, evaluation=evaluation)
+
+        stand_in("descant.train.session", train=train)
+        return calls
+
+    return put
+
+
+def test_train_hands_over_settings_and_folder(descant, session):
+    calls = session()
+    result = descant(f"train --fresh {TOYS} --domain.servers 50 --seed=2 --algorithm.clip 0.3")
+    ((settings, folder, fresh),) = calls
+    assert (settings.domain.servers, settings.seed, settings.algorithm.base.clip) == (50, 2, 0.3)
+    assert (folder, fresh) == (Path("runs/dispatch-climb-50-s2"), True)
+    assert result.code == 0
+    assert "learned  -3.000" in result.out
+    assert result.err == (
+        "Run folder: runs/dispatch-climb-50-s2\nNext: descant report runs/dispatch-climb-50-s2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "signal", "code"),
+    [("finished", None, 0), ("already-finished", None, 0), ("interrupted", 2, 130)],
+)
+def test_status_is_the_exit_code(descant, session, status, signal, code):
+    session(status, signal, evaluation=None)
+    result = descant(f"train {TOYS} --run here --json")
+    assert result.code == code
+    assert json.loads(result.out) == {
+        "format": 1,
+        "kind": "training",
+        "run": "here",
+        "status": status,
+        "signal": signal,
+        "evaluation": None,
+    }
+
+
+def test_quiet_says_nothing_but_results(descant, session):
+    session()
+    result = descant(f"train {TOYS} --quiet")
+    assert result.err == ""
+    assert "learned" in result.out
+
+
+def test_verbose_tells_what_is_unusual(descant, session):
+    session()
+    result = descant(f"train {TOYS} --verbose --domain.servers 50")
+    assert "domain.servers: 20 -> 50" in result.err
+
+
+def test_a_dry_run_prints_what_config_reads(descant, session, place):
+    calls = session()
+    flags = "--domain.servers 50 --domain.limit 3 --algorithm.actor.width 8"
+    dry = descant(f"train {TOYS} {flags} --dry-run")
+    assert calls == []
+    (place / "dry.toml").write_text(dry.out)
+    descant("train --config dry.toml")
+    descant(f"train {TOYS} {flags}")
+    assert calls[0][0] == calls[1][0] == from_toml(place / "dry.toml")
+    record = json.loads(descant(f"train {TOYS} {flags} --dry-run --json").out)
+    assert record["settings"]["domain.servers"] == 50
+
+
+def test_a_word_after_a_switch_is_a_name(descant, session):
+    calls = session()
+    descant("train dispatch.py --domain.bursts climb.py --seed 1")
+    ((settings, _, _),) = calls
+    assert settings.domain.bursts is True
+    assert Path(settings.algorithm_name).name == "climb.py"

@@ -1,0 +1,123 @@
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from descant.train.signals import Stop, graceful
+
+LOOP = """
+import signal, sys, time
+from descant.train.signals import graceful
+# A shell that starts us in the background has SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+assert not {"jax", "numpy"} & sys.modules.keys()
+with graceful() as stop:
+    print("ready", flush=True)
+    while not stop.requested or sys.argv[1] == "stubborn":
+        time.sleep(0.02)
+    print("saved", flush=True)
+sys.exit(stop.code)
+"""
+
+
+@pytest.fixture
+def start():
+    started = []
+
+    def start(mode: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOOP, mode],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen) -> str:
+    assert process.stderr
+    return process.stderr.readline() + process.stderr.readline()
+
+
+NUMBERS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.mark.parametrize(("number", "code"), NUMBERS)
+def test_the_first_signal_speaks_at_once_and_finishes(start, number, code):
+    process = start("polite")
+    sent = time.monotonic()
+    process.send_signal(number)
+    line = first_line(process)
+    assert time.monotonic() - sent < 0.2
+    assert line == (
+        f"\n{number.name}: finishing this period, then saving; press Ctrl-C again to leave now.\n"
+    )
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (code, "saved\n", "")
+
+
+@pytest.mark.parametrize(("number", "code"), NUMBERS)
+def test_the_second_signal_leaves_at_once(start, number, code):
+    process = start("stubborn")
+    process.send_signal(number)
+    first_line(process)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (code, "")
+
+
+def test_old_handlers_come_back_even_after_an_error():
+    seen = []
+
+    def mine(number, frame):
+        seen.append(number)
+
+    old = signal.signal(signal.SIGTERM, mine)
+    try:
+        with pytest.raises(ZeroDivisionError), graceful():
+            assert signal.getsignal(signal.SIGTERM) is not mine
+            raise ZeroDivisionError
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def test_ignored_signals_stay_ignored():
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with graceful() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert stop.requested is None
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def test_another_thread_gets_a_flag_that_is_never_raised():
+    stops = []
+
+    def work():
+        with graceful() as stop:
+            stops.append(stop)
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert stops == [Stop()]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_codes():
+    assert [Stop(number).code for number in (None, 2, 15)] == [0, 130, 143]
