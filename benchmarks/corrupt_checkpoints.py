@@ -2,9 +2,10 @@
 
     python benchmarks/corrupt_checkpoints.py --count 600 --seed 0
 
-Three checkpoints are saved; the newest is damaged, and the run is resumed. Either the damage is noticed
-and an older checkpoint is loaded (fell back), or nothing is left to load (error), or the newest loads
-and is right all the same (harmless), or something else is taken for it (silently wrong).
+Three checkpoints are saved; the newest is damaged, and the run is resumed. Either the damage is
+noticed and an older checkpoint is loaded (fell back), or nothing is left to load (error), or the
+newest loads and is right all the same (harmless), or something else is taken for it (silently
+wrong).
 """
 
 import argparse

@@ -80,18 +80,26 @@ def test_one_seed_has_no_band():
 
 
 def test_long_curves_are_averaged_in_bins():
-    x, values, k = figures.thin(np.arange(1.0, 1001), np.arange(1.0, 1001)[:, None])
-    assert k == 4 and len(x) == 250 and x[-1] == 1000
+    x, values = figures.thin(np.arange(1.0, 1001), np.arange(1.0, 1001)[:, None], 250)
+    assert len(x) == 250 and x[-1] == 1000
     assert values[0, 0] == 2.5
     gaps = np.full((1000, 1), np.nan)
     gaps[0] = 7
-    assert figures.thin(np.arange(1000.0), gaps)[1][0, 0] == 7
+    assert figures.thin(np.arange(1000.0), gaps, 250)[1][0, 0] == 7
 
 
 def test_labels_are_moved_apart_and_keep_their_order():
     placed = figures._apart(np.array([0.0, 1.0, 2.0, 90.0, 99.0]), 16, 0, 100)
     assert (np.diff(placed) >= 16 - 1e-9).all() and placed[-1] <= 100
-    np.testing.assert_array_equal(figures._apart(np.array([0.0, 50.0]), 16, 0, 100), [0, 50])
+    np.testing.assert_allclose(figures._apart(np.array([0.0, 50.0]), 16, 0, 100), [0, 50])
+    np.testing.assert_allclose(figures._apart(np.array([50.0, 50.0]), 16, 0, 100), [42, 58])
+
+
+def test_a_label_stands_where_its_line_ends():
+    drawn = figures.learning([curve([[-90.0], [-40.0]])], [], "return", "l")
+    wide = drawn[: drawn.index("</svg>")]
+    at = float(re.search(r'y="([\d.]+)"[^>]*>learned<', wide)[1])
+    assert at < 60  # near the top of 340 pixels, where the curve ends
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def named(name):
 
 FAULTS = {
     "torn last metric": (append("metrics.jsonl", '{"iteration": 99, "ret'), "is torn"),
-    "torn last timing": (append("timing.jsonl", '{"iter'), "28 417"),
+    "torn last timing": (append("timing.jsonl", '{"iter'), "last line of timing.jsonl is torn"),
     "null metrics": (every_metric(None), "neither return nor reward"),
     "nan metrics": (every_metric(float("nan")), "neither return nor reward"),
     "infinite metrics": (every_metric(float("inf")), "neither return nor reward"),
@@ -187,7 +187,7 @@ FAULTS = {
     ),
     "broken config": (write("config.toml", "domain = \n[["), "config.toml is damaged"),
     "latin config": (write("config.toml", b"domain = '\xe9'"), "\ufffd"),
-    "no checkpoint": (remove("checkpoints"), "none"),
+    "no checkpoint": (remove("checkpoints"), "There is no checkpoint"),
     "no episode": (remove("episode.json"), "There is no episode.json"),
     "odd episode": (
         rewrite("episode.json", lambda e: e.update(series={"learned": {"q": [None], "r": "x"}})),
@@ -243,6 +243,22 @@ def test_every_drawing_has_a_description_and_every_table_its_scopes(fabricate, t
     )
 
 
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_colour_of_text_can_be_read_in_light_and_in_dark(fabricate, tmp_path):
+    text, _ = report([fabricate(iterations=2)], tmp_path)
+    modes = [dict(re.findall(r"--([\w-]+): (#\w{6});", part)) for part in text.split("@media")[:2]]
+    for colours in modes:
+        paper = luminance(colours["paper"])
+        for name in set(colours) - {"paper", "wash", "line"}:
+            low, high = sorted((paper, luminance(colours[name])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, name
+
+
 def test_equal_records_give_equal_pages(fabricate, tmp_path):
     run = fabricate(iterations=5)
     assert report([run], tmp_path)[0] == report([run], tmp_path)[0]
@@ -262,7 +278,7 @@ def test_runs_are_ranked_and_their_differences_come_first(fabricate, tmp_path):
     text, _ = report([a, b], tmp_path)
     assert "Run 2, b, is the best of 2 evaluated runs." in text
     table = text[text.index("Where the configurations differ") :]
-    assert table.index("algorithm.guidance") < table.index("15 other settings agree")
+    assert table.index("algorithm.guidance") < table.index("16 other settings agree")
     assert "minus best run" in text
 
 

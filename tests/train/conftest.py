@@ -1,4 +1,4 @@
-"""Disks that fail: one system call at a time, or all from a moment on, as when the power is lost."""
+"""Disks that fail: in one system call, or in all from a moment on, as when the power is lost."""
 
 import os
 import shutil
@@ -38,8 +38,8 @@ class Crash(BaseException):
 class Crashing(Storage):
     """The process dies at the n-th system call, a write half way; then the power may go, too.
 
-    What was not forced to the disk is lost or kept by chance: bytes until their file is synced, names
-    and renames until their folder is.
+    What was not forced to the disk is lost or kept by chance: bytes until their file is synced,
+    names and renames until their folder is.
     """
 
     def __init__(self, nth: int):
@@ -65,8 +65,8 @@ class Crashing(Storage):
         elif operation is os.fsync:
             path = _path(args[0])
             self.content.discard(path)
-            self.entries = {name for name in self.entries if os.path.dirname(name) != path}
-            self.moves = [move for move in self.moves if os.path.dirname(move[1]) != path]
+            self.entries = {name for name in self.entries if str(Path(name).parent) != path}
+            self.moves = [move for move in self.moves if str(Path(move[1]).parent) != path]
         elif operation is os.open and args[1] & os.O_CREAT:
             self.entries.add(_path(result))
         elif operation is os.rename:
@@ -78,7 +78,7 @@ class Crashing(Storage):
     def lose_power(self, rng: np.random.Generator) -> None:
         for path in sorted(self.content):
             if Path(path).exists():
-                os.truncate(path, rng.integers(0, Path(path).stat().st_size + 1))
+                os.truncate(path, int(rng.integers(Path(path).stat().st_size + 1)))
         for path in sorted(self.entries):
             if Path(path).exists() and rng.random() < 0.5:
                 Path(path).unlink()

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import stat
 import subprocess
@@ -34,7 +35,7 @@ def test_the_folder_follows_xdg(home, monkeypatch):
 def test_it_can_be_switched_off(home, monkeypatch, word):
     monkeypatch.setenv("DESCANT_CACHE", word)
     assert cache.enable_compile_cache() == (None, "compile cache off: DESCANT_CACHE says so")
-    assert not os.listdir(home)
+    assert not list(home.iterdir())
 
 
 def test_a_folder_chosen_for_jax_is_left_alone(home, monkeypatch):
@@ -42,7 +43,7 @@ def test_a_folder_chosen_for_jax_is_left_alone(home, monkeypatch):
     folder, line = cache.enable_compile_cache()
     assert str(folder) == "/elsewhere"
     assert "JAX_COMPILATION_CACHE_DIR" in line
-    assert not os.listdir(home)
+    assert not list(home.iterdir())
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
@@ -57,9 +58,12 @@ def test_a_folder_others_may_write_in_is_refused(home, part, mode):
 
 def test_a_root_others_may_write_in_is_refused_unless_sticky(home):
     home.chmod(0o777)
-    assert "others may write in" in cache.enable_compile_cache()[1]
+    assert f"others may write in {home};" in cache.enable_compile_cache()[1]
+    (home / "descant" / "jax").rmdir()
+    (home / "descant").rmdir()
     home.chmod(0o1777)
-    assert cache._foreign(home, {os.getuid()}) == ""
+    make(home).chmod(0o777)
+    assert f"others may write in {home / 'descant' / 'jax'}" in cache.enable_compile_cache()[1]
 
 
 def test_a_link_is_refused(home, tmp_path_factory):
@@ -137,7 +141,10 @@ print("fine")
 """
 
 
-@pytest.mark.skipif(cache._is_unchecked(), reason="with zstd the cache is off")
+ZSTD = sys.version_info >= (3, 14) or importlib.util.find_spec("zstandard")
+
+
+@pytest.mark.skipif(bool(ZSTD), reason="with zstd the cache is off")
 def test_damaged_entries_change_nothing(home):
     done = subprocess.run([sys.executable, "-c", DAMAGED], capture_output=True, text=True)
     assert done.stdout == "fine\n", done.stderr[-2000:]

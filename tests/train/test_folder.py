@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import pytest
 
 from descant.core.errors import PlaceError, UserError
 from descant.train.folder import RunFolder
+from descant.train.storage import DISK
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_a_failing_truncate_leaves_the_log_whole(tmp_path, faulty, number):
             assert len(run.rows("metrics")) in (2, 3)
         else:
             assert len(run.rows("metrics")) == 2
-        assert os.listdir(run.path) == ["metrics.jsonl"]
+        assert DISK.names(run.path) == ["metrics.jsonl"]
         finished = not storage.fired
     assert nth > 1
 
@@ -154,7 +156,7 @@ def test_text_and_json_are_replaced_whole(run):
     assert run.read_json("run.json") == {"threads": None, "loss": None}
     run.write_json("run.json", {})
     assert run.read_json("run.json") == {}
-    assert sorted(os.listdir(run.path)) == ["config.toml", "run.json"]
+    assert DISK.names(run.path) == ["config.toml", "run.json"]
 
 
 def test_json_that_is_missing_or_bad_is_named(run):
@@ -208,7 +210,7 @@ assert not {"jax", "polars"} & sys.modules.keys()
 
 
 class Contender:
-    """A process that tries to take the lock at each line it is sent, and holds it until the next."""
+    """A process that tries the lock at each line it is sent, and holds it until the next."""
 
     def __init__(self, folder: RunFolder):
         self.process = subprocess.Popen(
@@ -267,6 +269,16 @@ def test_the_lock_of_a_killed_process_is_taken_over(run, contenders):
     second.go()
     assert second.answer() == "held"
     assert (run.path / "lock").read_text().startswith(f"process {second.process.pid} ")
+
+
+def test_a_dead_process_is_not_taken_for_the_holder(run):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with (run.path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        print(f"process {dead.pid} on {socket.gethostname()}", file=file, flush=True)
+        with pytest.raises(UserError, match="in use by another process"), run.lock():
+            pass
 
 
 def test_the_same_process_cannot_lock_twice(run):

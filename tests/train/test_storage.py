@@ -33,7 +33,7 @@ def test_replace_gives_the_old_content_or_the_new(tmp_path, faulty, number):
             assert path.read_bytes() in (b"the old content", b"the new one")
         else:
             assert path.read_bytes() == b"the new one"
-        assert os.listdir(tmp_path) == ["a"]
+        assert DISK.names(tmp_path) == ["a"]
         finished = not storage.fired
     assert nth > 1
 
@@ -41,7 +41,7 @@ def test_replace_gives_the_old_content_or_the_new(tmp_path, faulty, number):
 def test_replace_goes_over_what_a_killed_process_left(tmp_path):
     (tmp_path / ".a.partial").write_bytes(b"half")
     DISK.replace(tmp_path / "a", b"whole")
-    assert os.listdir(tmp_path) == ["a"]
+    assert DISK.names(tmp_path) == ["a"]
 
 
 def test_append_cuts_off_a_torn_line(tmp_path):
@@ -83,8 +83,8 @@ def test_remove_does_not_follow_links(tmp_path):
     (tmp_path / "gone" / "deep").mkdir(parents=True)
     (tmp_path / "gone" / "deep" / "link").symlink_to(tmp_path / "safe")
     DISK.remove(tmp_path / "gone")
-    assert os.listdir(tmp_path) == ["safe"]
-    assert os.listdir(tmp_path / "safe") == ["file"]
+    assert DISK.names(tmp_path) == ["safe"]
+    assert DISK.names(tmp_path / "safe") == ["file"]
 
 
 def test_make_makes_all_folders_and_may_be_repeated(tmp_path):

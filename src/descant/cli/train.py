@@ -56,7 +56,7 @@ def main(arguments: Arguments, output: Output) -> int:
         usual = defaults(settings.domain_name, settings.algorithm_name)
         output.say("\n".join(["Other than usual:", *config.difference(usual, settings)]))
     output.folder = folder
-    from descant.train.session import train
+    from descant.session import train
 
     result = train(settings, folder, fresh=options.fresh, console=output.console)
     record = {"kind": "training", "run": folder, "status": result.status}

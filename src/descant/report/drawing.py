@@ -191,8 +191,15 @@ def _tidy(element: str, used: set[str], key: str) -> str:
     element = re.sub(r' id="([^"]*)"', own, element)
     element = re.sub(r'(href="#|url\(#)', rf"\g<1>{key}-", element)
     element = re.sub(r"-?\d+\.\d{3,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), element)
+    element = re.sub(r' transform="rotate\(-0 [^"]*"', "", element)
+    element = re.sub(r' d="([^"]*)"', _path, element)
     element = re.sub(r"font-family:[^;\"]*;?|font: ?([\d.]+px)[^;\"]*", _size, element)
     return re.sub(r"#0a0[bc]\w\w", lambda colour: f"var(--{NAMES[colour[0]]})", element)
+
+
+def _path(found: re.Match[str]) -> str:
+    steps = re.sub(r"\s*([A-Za-z])\s*", r"\1", found[1]).strip()
+    return f' d="{steps}"'
 
 
 def _size(font: re.Match[str]) -> str:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-POINTS = 300
-"""Points drawn per curve; longer curves are averaged in equal bins, and their caption says so."""
+POINTS = 200, 100
+"""Points drawn per curve on a desk and on a phone; of longer curves, neighbours are averaged."""
 MOST_ROWS = 40
 """Rows drawn in one figure or table of an evaluation; a caption counts the rest."""
 
@@ -133,15 +133,15 @@ def skipped(metrics: Metrics) -> Array:
     return np.zeros((metrics.iteration.size, 0)) if found is None else np.nan_to_num(found)
 
 
-def thin(x: Array, values: Array) -> tuple[Array, Array, int]:
-    """At most `POINTS` rows, each the mean of `k` neighbours (of those that are finite), and k."""
-    k = -(-x.size // POINTS)
+def thin(x: Array, values: Array, points: int) -> tuple[Array, Array]:
+    """At most so many rows, each the mean of equally many neighbours (of those that are finite)."""
+    k = -(-x.size // points)
     if k <= 1:
-        return x, values, 1
+        return x, values
     starts = np.arange(0, x.size, k)
     finite = np.isfinite(values)
     total = np.add.reduceat(np.where(finite, values, 0), starts)
-    return np.maximum.reduceat(x, starts), _over(total, np.add.reduceat(finite * 1, starts)), k
+    return np.maximum.reduceat(x, starts), _over(total, np.add.reduceat(finite * 1, starts))
 
 
 def spread(values: Array) -> tuple[Array, Array, Array]:
@@ -237,7 +237,8 @@ def _draw_learning(
 ) -> None:
     axes = _time_axes(canvas)
     canvas.heading(unit)
-    ends = [_draw_curve(axes, curve, filled=len(curves) <= 4) for curve in curves]
+    points, filled = POINTS[canvas.narrow], len(curves) <= 4
+    ends = [_draw_curve(axes, curve, points, filled=filled) for curve in curves]
     last = max(x for x, _ in ends)
     for (x, y), curve in zip(ends, curves, strict=True):
         axes.plot([x, last], [y, y], ":", color=COLOURS[curve.colour], linewidth=1)
@@ -252,10 +253,10 @@ def _draw_learning(
 
 
 def _draw_curve(
-    axes: "Axes", curve: Curve, *, filled: bool = True, width: float = 2
+    axes: "Axes", curve: Curve, points: int, *, filled: bool = True, width: float = 2
 ) -> tuple[float, float]:
     """Draw a mean and its band; returns the point at which the line ends."""
-    x, values, _ = thin(curve.iteration, curve.values)
+    x, values = thin(curve.iteration, curve.values, points)
     mean, low, high = spread(values)
     colour = COLOURS[curve.colour]
     if filled:
@@ -276,10 +277,10 @@ def _draw_gradient(canvas: Canvas, curve: Curve, at: Array) -> None:
     if found.size and found.max() > 50 * found.min():
         axes.set_yscale("log")
         positive = np.where(curve.values > 0, curve.values, np.nan)
-        _draw_curve(axes, Curve("", curve.iteration, positive, "ink"))
+        _draw_curve(axes, Curve("", curve.iteration, positive, "ink"), POINTS[canvas.narrow])
         powers(axes.yaxis)
     else:
-        _draw_curve(axes, curve)
+        _draw_curve(axes, curve, POINTS[canvas.narrow])
         axes.set_ylim(bottom=0)
         ticks(axes.yaxis, 3)
     foot = axes.get_xaxis_transform()
@@ -334,7 +335,8 @@ def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:
     for i, (policy, values) in enumerate(series.items()):
         colour = "rule" if i else "accent"
         curve = Curve(policy, np.arange(values.size, dtype=np.float64), values[:, None], colour)
-        labels.append((_draw_curve(axes, curve, width=1.4)[1], title(policy), colour))
+        end = _draw_curve(axes, curve, POINTS[0], width=1.4)[1]
+        labels.append((end, title(policy), colour))
     axes.set_xlabel("tick")
     axes.margins(x=0, y=0.08)
     ticks(axes.xaxis, 4, integer=True)
@@ -346,6 +348,7 @@ def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:
 def _label_ends(canvas: Canvas, axes: "Axes", labels: list[tuple[float, str, str]]) -> None:
     """Labels to the right of the axes, joined to these heights, moved apart if they overlap."""
     known = sorted(labels, key=lambda item: item[0])
+    axes.autoscale_view()  # limits are lazy, and positions need them now
     heights = np.array([axes.transData.transform((0, y))[1] for y, _, _ in known])
     box = axes.bbox
     width = int((canvas.width - box.x1 - 22) / LETTER)
@@ -356,10 +359,12 @@ def _label_ends(canvas: Canvas, axes: "Axes", labels: list[tuple[float, str, str
 
 
 def _apart(heights: Array, gap: float, low: float, high: float) -> Array:
-    """Sorted heights moved to be `gap` apart, and within the ends if they fit there."""
+    """Sorted heights moved as little as makes them `gap` apart, and within the ends if they fit."""
+    from scipy.optimize import isotonic_regression
+
     steps = gap * np.arange(heights.size)
-    raised = np.maximum.accumulate(np.maximum(heights, low) - steps) + steps
-    return np.minimum(raised, high - steps[::-1])
+    start = isotonic_regression(heights - steps).x
+    return np.clip(start, low, max(low, high - steps[-1])) + steps
 
 
 def _spoken(curve: Curve) -> str:

@@ -11,6 +11,11 @@ def title(name: str) -> str:
     return "Best-Fit" if same(name, BEST_FIT) else name
 
 
+def subject(name: str) -> str:
+    """A policy as the subject of a sentence."""
+    return "the learned policy" if same(name, "learned") else title(name)
+
+
 def score(policy: Policy) -> str:
     """Mean and standard error, to the digits the error supports."""
     error = policy.standard_error

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from descant import __version__
 from descant.core.errors import PlaceError, UserError
 from descant.report import figures, tables
 from descant.report.drawing import RUN_COLOURS
-from descant.report.headline import BEST_FIT, headline, title
+from descant.report.headline import BEST_FIT, headline, subject, title
 from descant.report.markup import Html, join, short, tag
 from descant.report.numbers import count, number, percent, plural
 from descant.report.records import NAME, Evaluation, Record, read
@@ -130,7 +131,8 @@ def _joint_learning(records: Sequence[Record]) -> Html:
     levels, _ = _levels(best.evaluation if best else None, curves)
     figure = figures.learning(curves, levels, " or ".join(sorted(units)).capitalize(), "joint")
     bands = " Bands over seeds are in each run's own section." if len(curves) > 4 else ""
-    return _figure(figure, f"Mean over seeds.{bands}{_thinned(curves)}")
+    longest = max(curve.iteration.size for curve in curves)
+    return _figure(figure, f"Mean over seeds.{bands}{_thinned(longest, 'iterations')}")
 
 
 def _run(record: Record, position: int, *, alone: bool) -> Html:
@@ -142,7 +144,7 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
         ("Alignment of the reference", _alignment(record, key)),
         ("One episode", _episode(record, key)),
         ("Configuration", _configuration(record, alone)),
-        ("Environment", join(_note(record, "run.json"), tables.environment(record))),
+        ("Environment", _environment(record)),
         ("Command", _command(record)),
     ]
     said = (
@@ -164,7 +166,7 @@ def _rules(record: Record, key: str) -> Html:
         return note
     drawn = figures.differences(found, f"{key}-rules")
     caption = (
-        "Score of the learned policy minus score of each rule, paired by scenario, with 95 % "
+        "Score of the learned policy minus score of each rule, paired by scenario, with 95\u00a0% "
         "bootstrap intervals. Filled dots: the interval leaves out 0. Hollow dots: it does not. "
         "Arrows: beyond the edge."
     )
@@ -184,7 +186,7 @@ def _learning(record: Record, key: str) -> Html:
     caption = join(
         f"{name.capitalize()} during training, where actions are still sampled. {_band(values)}",
         _gaps(values),
-        _thinned([curve]),
+        _thinned(len(values), "iterations"),
         " Horizontal lines: held-out scores of rules." if levels else None,
         f" Beyond the scale: {', '.join(beyond)}." if beyond else None,
     )
@@ -197,7 +199,7 @@ def _band(values: np.ndarray) -> str:
         return "One seed, so there is no band."
     if n < 5:
         return f"Line: mean of {n} seeds; band: smallest and largest seed."
-    return f"Line: mean of {n} seeds; band: 95 % bootstrap interval of that mean."
+    return f"Line: mean of {n} seeds; band: 95\u00a0% bootstrap interval of that mean."
 
 
 def _gaps(values: np.ndarray) -> str | None:
@@ -208,9 +210,9 @@ def _gaps(values: np.ndarray) -> str | None:
     return f"{lost} not finite and left out; there is no band there."
 
 
-def _thinned(curves: Sequence[figures.Curve]) -> str:
-    most = max(figures.thin(c.iteration, c.values)[2] for c in curves)
-    return f" Each point is the mean of up to {most} iterations." if most > 1 else ""
+def _thinned(longest: int, noun: str) -> str:
+    averaged = f" Of more {noun} than can be told apart, neighbours are averaged."
+    return averaged if longest > min(figures.POINTS) else ""
 
 
 def _levels(
@@ -242,7 +244,7 @@ def _gradient(record: Record, key: str) -> Html | None:
         if missed.size
         else "Skipped updates were not recorded."
     )
-    return _figure(drawn, f"Norm of the gradient before clipping, mean and band over seeds. {said}")
+    return _figure(drawn, f"Norm of the gradient, line and band as above. {said}")
 
 
 def _alignment(record: Record, key: str) -> Html:
@@ -255,7 +257,7 @@ def _alignment(record: Record, key: str) -> Html:
     caption = (
         f"Share of visited states in which moving from the policy's actions to the reference "
         f"({found.model or 'analytic model'}) improves a term of the reward; 0.5 is a coin toss, "
-        f"and below it guidance pulls the wrong way. At the states of {title(first)}: {said}."
+        f"and below it guidance pulls the wrong way. At states visited by {subject(first)}: {said}."
     )
     return _figure(drawn, caption)
 
@@ -271,11 +273,8 @@ def _episode(record: Record, key: str) -> Html:
             panels.append(figures.episode(name, finite, f"{key}-ep{i}"))
     if not panels:
         return note or _missing("episode.json holds no finite values.")
-    lengths = {x.size for series in record.episode.values() for x in series.values()}
-    binned = max(lengths) > figures.POINTS
-    caption = "The same held-out scenario, played by each policy." + (
-        f" Points are means of up to {-(-max(lengths) // figures.POINTS)} ticks." if binned else ""
-    )
+    longest = max(x.size for series in record.episode.values() for x in series.values())
+    caption = f"The same held-out scenario, played by each policy.{_thinned(longest, 'ticks')}"
     return join(note, _figure(tag("div", *panels, class_="panels"), caption))
 
 
@@ -288,6 +287,11 @@ def _configuration(record: Record, alone: bool) -> Html:
         return join(note, shown)
     settings = plural(len(record.config), "setting")
     return join(note, tag("details", tag("summary", f"All {settings}"), shown))
+
+
+def _environment(record: Record) -> Html:
+    notes = (_note(record, file) for file in ("run.json", "timing.jsonl", "checkpoints"))
+    return join(*notes, tables.environment(record))
 
 
 def _command(record: Record) -> Html:
@@ -321,5 +325,6 @@ def _write(out: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(out)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise PlaceError(f"{out}: the report cannot be written ({error.strerror}).") from error

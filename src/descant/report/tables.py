@@ -10,7 +10,7 @@ import numpy as np
 
 from descant.evaluate.statistics import Interval, paired_difference, welch_difference
 from descant.report.figures import MOST_ROWS
-from descant.report.headline import BEST_FIT, bracket, relative, score, title
+from descant.report.headline import BEST_FIT, bracket, relative, score, subject, title
 from descant.report.markup import Html, escape, join, short, tag
 from descant.report.numbers import NONE, count, digits, duration, number, percent, plural
 from descant.report.records import NAME, Evaluation, Policy, Record, numeric
@@ -49,7 +49,7 @@ def table(
 def against_rules(evaluation: Evaluation) -> Html:
     """Every policy: its score, its difference to the reference, and what it did to the system."""
     shown = evaluation.policies[:MOST_ROWS]
-    reference = title(evaluation.reference) or "reference"
+    reference = subject(evaluation.reference) or "the reference"
     names = list(dict.fromkeys(name for p in shown for name in p.diagnostics))
     places = {n: _places(p.diagnostics.get(n) for p in shown) for n in names}
     error = digits(_middle(p.standard_error for p in shown))
@@ -69,7 +69,7 @@ def against_rules(evaluation: Evaluation) -> Html:
     left_out = len(evaluation.policies) - len(shown)
     caption = join(
         "Score: mean over scenarios ± standard error, higher is better. "
-        f"Difference: {reference} minus policy, paired by scenario, with its 95 % bootstrap "
+        f"Difference: {reference} minus policy, paired by scenario, with its 95\u00a0% bootstrap "
         f"interval; above 0, {reference} is better. Relative: as a share of the policy's own "
         f"score. Wins: scenarios on which {reference} scores higher, ties counting half.",
         f" {plural(left_out, 'further policy row')} in evaluation.json." if left_out else None,
@@ -84,7 +84,7 @@ def learned_policies(records: Sequence[Record]) -> Html:
     rows = [_learned_row(i, record, best) for i, record in enumerate(records, start=1)]
     head = ["run", "trained", "score", "to Best-Fit", "to best rule", "minus best run"]
     caption = (
-        "Learned policies. To Best-Fit and to the best rule: difference as a share of the rule's "
+        "To Best-Fit and to the best rule: difference as a share of the rule's "
         "score, above 0 where the learned policy is better. Minus best run: paired by scenario "
         "where both runs were evaluated on the same ones, otherwise by Welch's interval; empty "
         "where the systems differ and scores cannot be compared."

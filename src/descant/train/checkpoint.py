@@ -104,6 +104,7 @@ def load(path: Path, storage: Storage = DISK) -> Checkpoint:
 
     Raises:
         CheckpointError: something in it is missing, damaged or foreign; file and reason are named.
+        UserError: it is whole, and of a format that this version does not read.
         PlaceError: it could not be read for a reason that is not its own, as a missing permission.
     """
     return _read(path, storage)[0]
@@ -126,6 +127,7 @@ def latest(
 
     Raises:
         CheckpointError: with `strict`, the newest one does not load.
+        UserError: the newest one is whole, and of a format that this version does not read.
         PlaceError: the folder could not be read or tidied.
     """
     messages: list[str] = []
@@ -151,7 +153,7 @@ def digest(leaves: Mapping[str, np.ndarray]) -> str:
     total = hashlib.sha256()
     for name, leaf in sorted(leaves.items()):
         total.update(_encode([name, leaf.dtype.name, list(leaf.shape)]))
-        total.update(leaf.tobytes())
+        total.update(_stored(leaf).tobytes())
     return total.hexdigest()
 
 
@@ -309,8 +311,8 @@ def _sweep(folder: Path, storage: Storage) -> None:
 
 
 def _steps(folder: Path, storage: Storage) -> list[int]:
-    numbers = [int(name) for name in storage.names(folder) if re.fullmatch(r"[0-9]{8,18}", name)]
-    return sorted(set(numbers))
+    plain = re.compile(r"[0-9]{8}|[1-9][0-9]{8,17}")
+    return sorted(int(name) for name in storage.names(folder) if plain.fullmatch(name))
 
 
 def _pack(leaves: Mapping[str, np.ndarray]) -> bytes:
@@ -320,12 +322,16 @@ def _pack(leaves: Mapping[str, np.ndarray]) -> bytes:
             _check_leaf(name, leaf)
             # ZipInfo's fixed date keeps equal states equal byte for byte.
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                stored = np.asarray(leaf, order="C")
-                if leaf.dtype.name == "bfloat16":
-                    stored = stored.view(np.uint16)
-                stored = stored.astype(_STORED[leaf.dtype.name], copy=False)
-                np.lib.format.write_array(member, stored, version=(1, 0), allow_pickle=False)
+                np.lib.format.write_array(member, _stored(leaf), version=(1, 0), allow_pickle=False)
     return buffer.getvalue()
+
+
+def _stored(leaf: np.ndarray) -> np.ndarray:
+    """The leaf as it lies in the file."""
+    plain = np.asarray(leaf, order="C")
+    if leaf.dtype.name == "bfloat16":
+        plain = plain.view(np.uint16)
+    return plain.astype(_STORED[leaf.dtype.name], copy=False)
 
 
 def _check_leaf(name: str, leaf: np.ndarray) -> None:
@@ -366,7 +372,13 @@ def _manifest(
         content["metadata"] = json.loads(_encode(dict(metadata)))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The checkpoint's metadata is not plain JSON: {error}.") from error
-    return _encode(_sealed(content))
+    sealed = _encode(_sealed(content))
+    if len(sealed) > _MANIFEST_LIMIT:
+        raise CheckpointError(
+            f"The checkpoint's metadata and names take {len(sealed):,} bytes; "
+            f"expected at most {_MANIFEST_LIMIT:,}."
+        )
+    return sealed
 
 
 def _sealed(content: dict[str, Any]) -> dict[str, Any]:
@@ -422,7 +434,7 @@ def _judging(path: Path) -> Iterator[None]:
         yield
     except _Reason as reason:
         raise CheckpointError(f"{path} cannot be used: {reason}.") from None
-    except MemoryError:
+    except (UserError, MemoryError):
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
@@ -437,11 +449,15 @@ def _opened(sealed: bytes) -> dict[str, Any]:
         content = json.loads(sealed)
     except ValueError as error:
         raise _Reason(f"it is not JSON ({error})") from error
-    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
-        raise _Reason(f"it has format {content['format']!r}, this descant reads format {FORMAT}")
     unsealed = {key: value for key, value in content.items() if key != "sha256"}
     if _encode(_sealed(unsealed)) != sealed:
         raise _Reason("its SHA-256 does not fit its content, so it was changed or damaged")
+    if content["format"] != FORMAT:
+        # Not damage: an older descant must not move aside what a newer one wrote.
+        raise UserError(
+            f"The checkpoint has format {content['format']}, this descant reads format {FORMAT}; "
+            "it was written by another version."
+        )
     return content
 
 

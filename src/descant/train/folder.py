@@ -84,7 +84,7 @@ class RunFolder:
             raise UserError(
                 f"The run folder {self.path} is a file; expected a folder or a new name."
             )
-        with explained(f"Making the run folder {self.path}", Path.cwd()):
+        with explained(f"Making the run folder {self.path}", Path()):
             self.storage.make(self.path)
 
     @contextmanager

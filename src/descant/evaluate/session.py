@@ -1,0 +1,173 @@
+"""Evaluation of a run, or of a domain's rules alone, as one documented object."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from descant.core import discovery
+from descant.core.domain import Domain
+from descant.evaluate.episodes import (
+    Mode,
+    Scores,
+    decide,
+    scenario_keys,
+    score,
+    score_rules,
+    series,
+)
+from descant.evaluate.statistics import paired_difference, probability_of_improvement
+from descant.train.folder import RunFolder
+from descant.train.trained import Trained, load_trained
+
+SEED = 2026
+"""Of the held-out scenarios, unless somebody asks for others."""
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    scenarios: int,
+    overrides: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    mode: Mode = "sampled",
+) -> dict[str, Any]:
+    """The learned policy and all rules on the same held-out scenarios.
+
+    Without overrides the result is kept in the run folder, with an episode for the report.
+
+    Raises:
+        UserError: the run cannot be used, or its networks do not fit the changed domain.
+        PlaceError: the run folder cannot be read or written.
+    """
+    start = time.perf_counter()
+    trained = load_trained(run, overrides)
+    keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
+    learned = _score_learned(trained, keys, mode)
+    evaluation = _evaluation(trained.domain, keys, learned) | {
+        "algorithm": trained.settings.algorithm_name,
+        "run": str(run),
+        "iteration": trained.iteration,
+        "seeds": trained.settings.seeds,
+        "mode": mode,
+        "scenario_seed": SEED if seed is None else seed,
+        "overrides": dict(overrides or {}),
+        "seconds": time.perf_counter() - start,
+    }
+    if not overrides:
+        folder = RunFolder(run)
+        folder.write_json("evaluation.json", evaluation)
+        folder.write_json("episode.json", _episode(trained, keys[0], mode))
+    return evaluation
+
+
+def evaluate_domain(
+    domain_name: str, domain_config: Any, *, scenarios: int, seed: int | None = None
+) -> dict[str, Any]:
+    """All rules of a domain on held-out scenarios, against the best of them.
+
+    Raises:
+        UserError: the configuration cannot be used.
+    """
+    start = time.perf_counter()
+    domain = discovery.load("domains", domain_name).make(domain_config)
+    keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
+    return _evaluation(domain, keys, None) | {
+        "scenario_seed": SEED if seed is None else seed,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def _score_learned(trained: Trained, keys: Any, mode: Mode) -> Scores:
+    """Scores of each seed's policy, [S, E]."""
+
+    def one(learner):
+        rule = decide(trained.algorithm.policy(learner), mode)
+        return score(trained.domain, rule, keys, alignment=True)
+
+    return jax.device_get(jax.jit(lambda learners: jax.lax.map(one, learners))(trained.learners))
+
+
+def _evaluation(domain: Domain, keys: Any, learned: Scores | None) -> dict[str, Any]:
+    rules: Scores = jax.device_get(jax.jit(lambda k: score_rules(domain, k, alignment=True))(keys))
+    names = list(domain.rules)
+    rewards = dict(zip(names, np.asarray(rules.reward, np.float64), strict=True))
+    reference = max(rewards, key=lambda name: float(np.mean(rewards[name])))
+    policies = [
+        _policy(name, "rule", rewards[name], jax.tree.map(lambda x, i=i: x[i], rules))
+        for i, name in enumerate(names)
+    ]
+    if learned is not None:
+        reference = "learned"
+        per_seed = np.asarray(learned.reward, np.float64)
+        rewards = {"learned": per_seed.mean(axis=0), **rewards}
+        mine = _policy("learned", "learned", rewards["learned"], learned)
+        policies = [mine | {"seed_means": per_seed.mean(axis=1).tolist()}, *policies]
+    for policy in policies:
+        policy |= _compare(rewards, reference, policy["name"])
+    return {
+        "format": 1,
+        "kind": "evaluation",
+        "domain": domain.name,
+        "algorithm": None,
+        "run": None,
+        "iteration": None,
+        "seeds": 0 if learned is None else 1,
+        "mode": None,
+        "scenarios": len(keys),
+        "headline": domain.headline,
+        "reference": reference,
+        "policies": policies,
+        "alignment": {
+            "policies": {policy["name"]: policy.pop("alignment") for policy in policies}
+        }
+        if domain.model is not None
+        else None,
+    }
+
+
+def _policy(name: str, kind: str, values: np.ndarray, scores: Scores) -> dict[str, Any]:
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {
+        "name": name,
+        "kind": kind,
+        "mean": float(np.mean(values)),
+        "std": spread,
+        "standard_error": None if spread is None else spread / len(values) ** 0.5,
+        "values": values.tolist(),
+        "diagnostics": {k: float(np.mean(v)) for k, v in scores.diagnostics.items()},
+        "alignment": {k: float(np.mean(v)) for k, v in scores.alignment.items()},
+    }
+
+
+def _compare(rewards: Mapping[str, np.ndarray], reference: str, name: str) -> dict[str, Any]:
+    if name == reference:
+        return {"difference": None, "probability_of_improvement": None}
+    ours, theirs = rewards[reference], rewards[name]
+    return {
+        "difference": paired_difference(ours, theirs),
+        "probability_of_improvement": probability_of_improvement(ours, theirs),
+    }
+
+
+def _episode(trained: Trained, key: Any, mode: Mode) -> dict[str, Any]:
+    """One held-out episode of the learned policy and of the rule that everybody compares with."""
+    domain = trained.domain
+    rules = {"learned": decide(trained.policy(), mode)}
+    if domain.headline in domain.rules:
+        rules[domain.headline] = domain.rules[domain.headline]
+    played = {
+        name: jax.device_get(jax.jit(lambda k, r=rule: series(domain, r, k))(key))
+        for name, rule in rules.items()
+    }
+    return {
+        "names": list(domain.figures),
+        "horizon": domain.env.spec.horizon,
+        "series": {
+            name: {figure: np.asarray(y, np.float64).round(6).tolist() for figure, y in by.items()}
+            for name, by in played.items()
+        },
+    }
