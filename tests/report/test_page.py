@@ -9,8 +9,6 @@ from html.parser import HTMLParser
 import pytest
 
 from descant.core.errors import PlaceError, UserError
-from descant.report import records
-from descant.report.headline import headline
 from descant.report.page import write_report
 
 HOSTILE = (
@@ -294,22 +292,6 @@ def test_the_same_run_twice_and_an_unevaluated_one(fabricate, tmp_path):
     (b / "evaluation.json").unlink()
     text, _ = report([a, a, b], tmp_path)
     assert "1 run could not be compared" in text
-
-
-def test_headline_says_when_it_loses(fabricate):
-    def said(score):
-        evaluation = records.read(fabricate(f"at{score}", score=score)).evaluation
-        assert evaluation is not None
-        return headline(evaluation)
-
-    between = said(-38.0)
-    assert "% better than Best-Fit [+" in between
-    assert "% worse than most-efficient-first, the best rule [−" in between
-    assert "% worse than Best-Fit [−" in said(-60.0)
-    assert "which is no clear difference" in said(-37.1)
-    far_ahead = said(-20.0)
-    assert "On 40 held-out scenarios, the learned policy scores −" in far_ahead
-    assert "worse" not in far_ahead
 
 
 def test_a_folder_is_no_file_and_no_runs_are_no_report(fabricate, tmp_path):

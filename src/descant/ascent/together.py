@@ -90,7 +90,7 @@ def flatten(rollout: Rollout) -> Rollout:
 
 def minibatches(
     key: Key, first: Array, epochs: int, size: int, count: int
-) -> Int[Array, "epochs*count size"]:
+) -> Int[Array, "steps B"]:
     """Indices of ticks: a new permutation each epoch, ticks marked in `first` before the others.
 
     An epoch of few minibatches then spends them on ticks in which somebody acts.

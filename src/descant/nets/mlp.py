@@ -22,7 +22,8 @@ class Layers(eqx.Module):
         """The network's output."""
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight + bias
+            x = x @ weight
+            x = x + jnp.broadcast_to(bias, x.shape)
             x = x if i == last else self.activation(x)
         return x
 
@@ -81,7 +82,7 @@ class PerAgent(eqx.Module):
         """Logits."""
         own = jnp.concatenate([observation.local, self.embedding], axis=-1)
         common = shared_view(observation, self.spec) @ self.shared + self.bias
-        x = common + own @ self.own
+        x = common[None] + own @ self.own
         return x if self.rest is None else self.rest(self.rest.activation(x))
 
 

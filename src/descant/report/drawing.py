@@ -138,12 +138,20 @@ def svg(draw: Draw, width: int, height: int, label: str, key: str, kind: str | N
     )
 
 
-def dots(axes: "Axes", xs: Sequence[float], ys: Sequence[float], colour: str, filled: bool) -> None:
+def dots(
+    axes: "Axes",
+    xs: Sequence[float],
+    ys: Sequence[float],
+    colour: str,
+    *,
+    filled: bool,
+    marker: str = "o",
+) -> None:
     """Dots, solid or hollow, that may overlap the edge of the axes."""
     axes.plot(
         xs,
         ys,
-        "o",
+        marker,
         color=COLOURS[colour],
         markerfacecolor=COLOURS[colour if filled else "paper"],
         markersize=8,
@@ -172,7 +180,7 @@ def powers(axis: "Axis") -> None:
 
     axis.set_major_locator(LogLocator(numticks=4))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: number(x, digits(x, 1))))
 
 
 def _inner(source: str, key: str) -> Html:

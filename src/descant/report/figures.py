@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from descant.report.drawing import (
     svg,
     ticks,
 )
-from descant.report.headline import bracket, decided, title
+from descant.report.headline import bracket, decided, is_learned, title
 from descant.report.markup import Html, short
 from descant.report.numbers import count, digits, number
 from descant.report.records import Evaluation, Metrics, Policy
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
+
+MARKS = {"o": "○", "s": "□", "D": "◇", "^": "△"}
+"""How the rules are told apart where they stand in one row, and how text writes it."""
 
 POINTS = 200, 100
 """Points drawn per curve on a desk and on a phone; of longer curves, neighbours are averaged."""
@@ -93,7 +98,7 @@ def gradient(metrics: Metrics, key: str) -> Html | None:
 
 def alignment(evaluation: Evaluation, key: str) -> Html | None:
     """How often moving to the reference improves each reward term; None if not measured."""
-    shares = evaluation.alignment
+    shares = _learned_first(evaluation.alignment)
     terms = list(dict.fromkeys(t for found in shares.values() for t in found))[:MOST_ROWS]
     if not terms:
         return None
@@ -119,7 +124,7 @@ def episode(name: str, series: dict[str, Array], key: str) -> Html:
         for policy, x in series.items()
     )
     return svg(
-        lambda canvas: _draw_episode(canvas, name, series),
+        lambda canvas: _draw_episode(canvas, name, _learned_first(series)),
         NARROW,
         210,
         f"{name} by tick. {spoken}",
@@ -158,6 +163,10 @@ def spread(values: Array) -> tuple[Array, Array, Array]:
         seeds = values[known].T
         low[known], high[known] = band(seeds) if len(seeds) >= 5 else (seeds.min(0), seeds.max(0))
     return mean, low, high
+
+
+def _learned_first(found: dict[str, T]) -> dict[str, T]:
+    return dict(sorted(found.items(), key=lambda pair: not is_learned(pair[0])))
 
 
 def _over(total: Array, seen: NDArray[np.int64]) -> Array:
@@ -219,7 +228,7 @@ def _draw_difference(axes: "Axes", y: int, policy: Policy) -> None:
         axes.plot([edge], [y], marker, color=COLOURS[colour], markersize=7, clip_on=False)
         return
     axes.plot(np.clip(_ends(policy), low, high), [y, y], color=COLOURS[colour], linewidth=2)
-    dots(axes, [mean], [y], colour, decided(policy))
+    dots(axes, [mean], [y], colour, filled=decided(policy))
 
 
 def _difference(policy: Policy, *, interval: bool = True) -> str:
@@ -315,11 +324,14 @@ def _draw_alignment(canvas: Canvas, shares: dict[str, dict[str, float]], terms: 
     axes.axvline(0.5, color=COLOURS["soft"], linewidth=1)
     axes.hlines(range(len(terms)), 0, 1, color=COLOURS["line"], linewidth=0.8)
     left = 0.0
-    for i, (policy, found) in enumerate(shares.items()):
+    marks = cycle(MARKS.items())
+    for policy, found in shares.items():
         rows = [y for y, term in enumerate(terms) if term in found]
-        colour = "rule" if i else "accent"
-        dots(axes, [found[terms[y]] for y in rows], rows, colour, filled=not i)
-        name = f"{'○' if i else '●'} {short(title(policy), 18)}"
+        learned = is_learned(policy)
+        colour = "accent" if learned else "rule"
+        marker, sign = ("o", "●") if learned else next(marks)
+        dots(axes, [found[terms[y]] for y in rows], rows, colour, filled=learned, marker=marker)
+        name = f"{sign} {short(title(policy), 18)}"
         canvas.text(left, canvas.height - 12, name, colour)
         left += LETTER * len(name) + 22
     canvas.rows(axes, terms)
@@ -332,8 +344,8 @@ def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:
     axes = canvas.axes(left=44, right=84, top=30, bottom=40)
     canvas.heading(name)
     labels = []
-    for i, (policy, values) in enumerate(series.items()):
-        colour = "rule" if i else "accent"
+    for policy, values in series.items():
+        colour = "accent" if is_learned(policy) else "rule"
         curve = Curve(policy, np.arange(values.size, dtype=np.float64), values[:, None], colour)
         end = _draw_curve(axes, curve, POINTS[0], width=1.4)[1]
         labels.append((end, title(policy), colour))

@@ -11,9 +11,14 @@ def title(name: str) -> str:
     return "Best-Fit" if same(name, BEST_FIT) else name
 
 
+def is_learned(name: str) -> bool:
+    """Whether a name that stands outside the list of policies means the learned one."""
+    return same(name, "learned")
+
+
 def subject(name: str) -> str:
     """A policy as the subject of a sentence."""
-    return "the learned policy" if same(name, "learned") else title(name)
+    return "the learned policy" if is_learned(name) else title(name)
 
 
 def score(policy: Policy) -> str:

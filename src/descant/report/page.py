@@ -115,24 +115,36 @@ def _joint_headline(records: Sequence[Record]) -> str:
 
 
 def _joint_learning(records: Sequence[Record]) -> Html:
-    curves: list[figures.Curve] = []
-    units = set()
-    for i, record in enumerate(records, start=1):
-        found = record.metrics.first("return", "reward")
-        if found:
-            colour = f"run-{(i - 1) % RUN_COLOURS}"
-            curves.append(
-                figures.Curve(tables.label(i, record), record.metrics.iteration, found[1], colour)
-            )
-            units.add(found[0])
-    if not curves:
+    names = [f[0] for r in records if (f := r.metrics.first("return", "reward"))]
+    if not names:
         return _missing("None of these runs recorded a learning curve.")
+    name = "return" if "return" in names else "reward"
+    curves = [
+        figures.Curve(
+            tables.label(i, record),
+            record.metrics.iteration,
+            record.metrics.series[name],
+            f"run-{(i - 1) % RUN_COLOURS}",
+        )
+        for i, record in enumerate(records, start=1)
+        if record.metrics.first(name)
+    ]
     best = tables.best_of(records)
     levels, _ = _levels(best.evaluation if best else None, curves)
-    figure = figures.learning(curves, levels, " or ".join(sorted(units)).capitalize(), "joint")
-    bands = " Bands over seeds are in each run's own section." if len(curves) > 4 else ""
-    longest = max(curve.iteration.size for curve in curves)
-    return _figure(figure, f"Mean over seeds.{bands}{_thinned(longest, 'iterations')}")
+    absent = len(records) - len(curves)
+    caption = join(
+        "Mean over seeds.",
+        " Bands over seeds are in each run's own section."
+        if len(curves) > 4
+        else " Bands: smallest and largest seed, or from five seeds on the 95\u00a0% bootstrap "
+        "interval of the mean.",
+        _thinned(max(curve.iteration.size for curve in curves), "iterations"),
+        f" {plural(absent, 'run')} recorded no {name}." if absent else None,
+        None
+        if all(tables.comparable(records[0], r) for r in records)
+        else " The systems differ, so heights cannot be compared.",
+    )
+    return _figure(figures.learning(curves, levels, name.capitalize(), "joint"), caption)
 
 
 def _run(record: Record, position: int, *, alone: bool) -> Html:
@@ -166,9 +178,9 @@ def _rules(record: Record, key: str) -> Html:
         return note
     drawn = figures.differences(found, f"{key}-rules")
     caption = (
-        "Score of the learned policy minus score of each rule, paired by scenario, with 95\u00a0% "
-        "bootstrap intervals. Filled dots: the interval leaves out 0. Hollow dots: it does not. "
-        "Arrows: beyond the edge."
+        f"Score of {subject(found.reference) or 'the reference'} minus that of each other policy, "
+        "paired by scenario, with 95\u00a0% bootstrap intervals. Filled dots: the interval leaves "
+        "out 0. Hollow dots: it does not. Arrows: beyond the edge."
     )
     figure = _figure(drawn, caption) if drawn else _missing("No differences were measured.")
     return join(note, figure, tables.against_rules(found))

@@ -232,13 +232,15 @@ def _between(record: Record, best: Record) -> Interval | None:
     a, b = _learned(record), _learned(best)
     if a is None or b is None or not a.values or not b.values:
         return None
-    paired = _scenarios(record) == _scenarios(best) and len(a.values) == len(b.values)
-    return (paired_difference if paired else welch_difference)(a.values, b.values)
+    same = _scenarios(record) == _scenarios(best) and len(a.values) == len(b.values)
+    return (paired_difference if same else welch_difference)(a.values, b.values)
 
 
-def _scenarios(record: Record) -> tuple[int | None, int | None] | None:
+def _scenarios(record: Record) -> object:
+    """What tells one set of scenarios from another; unlike any other where it was not recorded."""
     found = record.evaluation
-    return (found.scenario_seed, found.scenarios) if found else None
+    known = found is not None and found.scenario_seed is not None
+    return (found.scenario_seed, found.scenarios) if found and known else object()
 
 
 def _difference(gap: Interval | None, places: int) -> Html:

@@ -20,6 +20,8 @@ from typing import Literal
 import numpy as np
 
 Scale = Literal["cores", "total"]
+Score = Callable[[int], float | tuple]
+"""What a server is worth to a rule; higher is better, tuples by their first difference."""
 NATURAL = (1000, 1024, 1000)
 """What one core, one GB and one GPU are in the integer units of the columns."""
 
@@ -45,16 +47,19 @@ class Cluster:
 
     `running[m]` and `queued[m]` are the summed demands of the jobs in service and in the local
     queue of server m, `queues[m]` the waiting jobs, oldest first. Groups are runs of consecutive
-    servers.
+    servers. `place[m]` is the position of server m in the operator's list, by which equals are told
+    apart; without it that is the index.
     """
 
-    def __init__(self, capacity, efficiency, demand, clusters: int):
+    def __init__(self, capacity, efficiency, demand, clusters: int, place=None):
         self.capacity = [[int(c) for c in row] for row in capacity]
         self.efficiency = [float(e) for e in efficiency]
         self.demand = [[int(w) for w in row] for row in demand]
         self.groups = clusters
         assert len(self.capacity) % clusters == 0, "groups must have equally many servers"
         self.servers = range(len(self.capacity))
+        self.place_of = list(self.servers) if place is None else [int(p) for p in place]
+        assert sorted(self.place_of) == list(self.servers), "places must be a permutation"
         self.resources = range(len(self.capacity[0]))
         self.running = [[0 for _ in self.resources] for _ in self.servers]
         self.queued = [[0 for _ in self.resources] for _ in self.servers]
@@ -94,15 +99,24 @@ class Cluster:
             loads.append(share(load, self.capacity[server][r]))
         return max(loads)
 
+    def first_best(self, candidates: Sequence[int], score: Score) -> int:
+        """The candidate of the highest score; among equals the first in the operator's list."""
+        listed = sorted(candidates, key=lambda server: self.place_of[server])
+        # `max` returns the first of several equals
+        return max(listed, key=score)
+
+    def least_committed(self, candidates: Sequence[int]) -> int:
+        return self.first_best(candidates, lambda server: -self.committed(server))
+
     def best_fit(self, candidates: Sequence[int], job: int) -> int:
-        """The fullest candidate with room, else the least committed; lowest index wins ties.
+        """The fullest candidate with room, else the least committed.
 
         The least committed server may be too small for the job ever to fit; it then waits for good.
         """
         fitting = [server for server in candidates if self.fits(server, job)]
         if fitting:
-            return max(fitting, key=self.dominant)
-        return min(candidates, key=self.committed)
+            return self.first_best(fitting, self.dominant)
+        return self.least_committed(candidates)
 
     def start(self, server: int, job: int) -> None:
         for r in self.resources:
@@ -158,8 +172,9 @@ class Oracle:
         reward_scale: Scale = "cores",
         queue_weight: float = 1.0,
         energy_weight: float = 20.0,
+        place=None,
     ):
-        self.cluster = Cluster(capacity, efficiency, demand, clusters)
+        self.cluster = Cluster(capacity, efficiency, demand, clusters, place)
         self.arrivals = [int(n) for n in arrivals]
         self.duration = [float(d) for d in duration]
         assert sum(self.arrivals) <= len(self.duration) == len(self.cluster.demand)
@@ -323,8 +338,7 @@ def natural_sum(row: Sequence[int]) -> float:
 Rule = Callable[[Cluster, list[int], int, np.random.Generator], int]
 """Names a group, given a tentative cluster, the tick's jobs, which agent asks, and chance.
 
-In the tentative cluster the agents before have already placed their jobs. `max` and `min` return
-the first of several equals, so ties go to the server of lowest index.
+In the tentative cluster the agents before have already placed their jobs.
 """
 
 
@@ -357,17 +371,17 @@ def jsq(cluster, jobs, agent, rng) -> int:
             load = cluster.running[server][r] + cluster.queued[server][r]
             load += cluster.demand[jobs[agent]][r]
             loads.append(share(load, cluster.capacity[server][r]))
-        return len(cluster.queues[server]), max(loads)
+        return -len(cluster.queues[server]), -max(loads)
 
-    return cluster.group_of(min(cluster.servers, key=key))
+    return cluster.group_of(cluster.first_best(cluster.servers, key))
 
 
-def highest(cluster: Cluster, job: int, score: Callable[[int], float | tuple]) -> int:
+def highest(cluster: Cluster, job: int, score: Score) -> int:
     """Group of the best-scoring server with room for the job, else of the least committed one."""
     fitting = [server for server in cluster.servers if cluster.fits(server, job)]
     if fitting:
-        return cluster.group_of(max(fitting, key=score))
-    return cluster.group_of(min(cluster.servers, key=cluster.committed))
+        return cluster.group_of(cluster.first_best(fitting, score))
+    return cluster.group_of(cluster.least_committed(cluster.servers))
 
 
 def shares_after(cluster: Cluster, server: int, job: int) -> list[float]:
@@ -380,7 +394,7 @@ def shares_after(cluster: Cluster, server: int, job: int) -> list[float]:
 
 
 def first_fit(cluster, jobs, agent, rng) -> int:
-    return highest(cluster, jobs[agent], lambda server: -server)
+    return highest(cluster, jobs[agent], lambda server: -cluster.place_of[server])
 
 
 def best_fit(cluster, jobs, agent, rng) -> int:
@@ -471,7 +485,7 @@ def slope_greedy(cluster, jobs, agent, rng) -> int:
             total += job[r] * (committed + job[r] / 2 - reference) / own / capacity
         return total
 
-    return cluster.group_of(min(cluster.servers, key=slope))
+    return cluster.group_of(cluster.first_best(cluster.servers, lambda server: -slope(server)))
 
 
 RULES: dict[str, Rule] = {
@@ -534,6 +548,8 @@ class Scenario:
     agents: int
     clusters: int
     reward_scale: Scale
+    place: np.ndarray | None = None
+    """[M] position in the operator's list, if that is not the index."""
 
     def oracle(self) -> Oracle:
         return Oracle(**vars(self))
@@ -649,7 +665,7 @@ def golden_case(servers: int, clusters: int, rule: str, scale: Scale, seed: int)
     while not oracle.done:
         actions.append(decide(oracle, RULES[rule], rng))
         oracle.step(actions[-1])
-    inputs = asdict(drawn)
+    inputs = {name: value for name, value in asdict(drawn).items() if value is not None}
     for name, value in inputs.items():
         inputs[name] = value.tolist() if isinstance(value, np.ndarray) else value
     return {"inputs": inputs, "actions": actions, "outcome": replay(drawn.oracle(), actions)}

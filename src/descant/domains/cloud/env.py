@@ -213,7 +213,7 @@ class Cluster(AbstractEnv):
         anywhere = jnp.any(fits, axis=-1)
         score = jnp.where(anywhere[:, None], jnp.where(fits, used, -1.0), -load)
         server = first_best(score, scenario.place.reshape(self.groups, -1))
-        return jnp.arange(fits.shape[1]) == server[:, None], anywhere
+        return jnp.arange(fits.shape[1])[None] == server[:, None], anywhere
 
     def _start(self, scenario, time, servers, starts, demand, duration) -> Servers:
         """Start at most one job on each server; it ends ceil(duration / efficiency) ticks later."""
@@ -320,7 +320,8 @@ class Cluster(AbstractEnv):
 
     def natural(self, load: Int[Array, "*n R"]) -> Float[Array, "*n R"]:
         """Integer units to vCPU, GiB and GPUs."""
-        return load / jnp.array([float(cloud.UNITS[r]) for r in self.workload.resources])
+        units = jnp.array([float(cloud.UNITS[r]) for r in self.workload.resources])
+        return load / jnp.broadcast_to(units, load.shape)
 
     def total(self, capacity: Int[Array, "M R"]) -> Float[Array, ""]:
         """What energy is divided by."""
@@ -352,7 +353,7 @@ class Cluster(AbstractEnv):
         hand = self.hand(state)
         scale = jnp.array(self.workload.job_scale)
         active = hand.active
-        locals_ = hand.demand / scale
+        locals_ = hand.demand / scale[None]
         if self.full:
             locals_ = jnp.concatenate([locals_, jnp.log1p(100 * locals_)], axis=-1)
         return Observation(
@@ -376,12 +377,12 @@ class Cluster(AbstractEnv):
             servers.running / jnp.maximum(capacity, 1),
             jnp.minimum(servers.waiting / QUEUE_SCALE, 1.0)[:, None],
             scenario.efficiency / 1000,
-            capacity / jnp.array(self.workload.capacity_scale),
+            capacity / jnp.array([self.workload.capacity_scale]),
         ]
         if self.full:
             columns += [
                 servers.committed / jnp.maximum(capacity, 1),
-                (capacity - servers.running) / jnp.array(self.workload.job_scale),
+                (capacity - servers.running) / jnp.array([self.workload.job_scale]),
             ]
         return jnp.concatenate(columns, axis=-1)
 

@@ -136,7 +136,7 @@ def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
 
 def fill(tables: Tables, total: Float[Array, " R"], kappa: float) -> Float[Array, "G R"]:
     """Water filling by table: between two neighbouring levels the held load is linear."""
-    below = tables.filled <= total
+    below = tables.filled <= total[None]
     low = jnp.max(jnp.where(below, tables.level[:, None], tables.level[0]), axis=0)
     low_load = jnp.max(jnp.where(below, tables.filled, 0.0), axis=0)
     high = jnp.min(jnp.where(below, tables.level[-1], tables.level[:, None]), axis=0)
@@ -145,8 +145,9 @@ def fill(tables: Tables, total: Float[Array, " R"], kappa: float) -> Float[Array
     share = (total - low_load) / jnp.maximum(high_load - low_load, 1e-6)
     level = low + jnp.clip(share, 0, 1) * (high - low)
     start = kappa / tables.efficiency[:, None] ** 2
-    held = tables.capacity * jnp.clip(level - start, 0, 1)
-    return held * jnp.maximum(1.0, total / jnp.maximum(jnp.sum(tables.capacity, axis=0), 1e-6))
+    held = tables.capacity * jnp.clip(level[None] - start, 0, 1)
+    over = total / jnp.maximum(jnp.sum(tables.capacity, axis=0), 1e-6)
+    return held * jnp.maximum(1.0, over)[None]
 
 
 def _by_group(load: Float[Array, "M R"], groups: int) -> Float[Array, "G R"]:
@@ -154,5 +155,5 @@ def _by_group(load: Float[Array, "M R"], groups: int) -> Float[Array, "G R"]:
 
 
 def _metric(context: Context) -> Float[Array, "G R"]:
-    size = context.capacity * jnp.sum(context.capacity, axis=0)
+    size = context.capacity * jnp.sum(context.capacity, axis=0, keepdims=True)
     return jax.lax.stop_gradient(jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1.0), 0.0))

@@ -68,14 +68,14 @@ def worst_fit(view: View, demand):
 def tetris(view: View, demand):
     """The best alignment of free resources with the job, both relative to the largest machine."""
     largest = jnp.maximum(jnp.max(view.capacity, axis=0), 1)
-    free = (view.capacity - view.running) / largest
+    free = (view.capacity - view.running) / largest[None]
     return free @ (demand / largest), jnp.zeros_like(free[:, 0])
 
 
 def dominant_share(view: View, demand):
     """The smallest largest share of what is free."""
     free = view.capacity - view.running
-    return -jnp.max(demand / jnp.maximum(free, 1), axis=-1), jnp.zeros_like(view.used())
+    return -jnp.max(demand[None] / jnp.maximum(free, 1), axis=-1), jnp.zeros_like(view.used())
 
 
 def most_efficient_first(view: View, demand):
@@ -146,7 +146,7 @@ def round_robin(env: Cluster) -> Rule:
     """Groups in a cycle over jobs, no test whether the job fits; illegal groups are passed over."""
 
     def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-        turn = env.hand(state).job[:, None] + jnp.arange(env.groups)
+        turn = env.hand(state).job[:, None] + jnp.arange(env.groups)[None]
         legal = jnp.broadcast_to(observation.mask, turn.shape)
         legal = jnp.take_along_axis(legal, turn % env.groups, axis=-1)
         return (turn[:, 0] + jnp.argmax(legal, axis=-1)) % env.groups
@@ -172,16 +172,16 @@ def in_turn(env: Cluster, score: Score, *, must_fit: bool = True, sample: int = 
 
 def slope_greedy(env: Cluster, model: Placement) -> Rule:
     """Down the model's slope: the smallest exact sequential marginal of the potential."""
-    units = env.natural(jnp.ones((len(env.workload.resources),), jnp.int32))
+    units = env.natural(jnp.ones((1, len(env.workload.resources)), jnp.int32))
     size = env.workload.servers // env.groups
 
     def score(view: View, demand):
         # A server's share of its group's reference is its share of the group's capacity.
         capacity = view.capacity * units
-        weight = capacity * jnp.sum(capacity, axis=0)
+        weight = capacity * jnp.sum(capacity, axis=0, keepdims=True)
         weight = jnp.where(weight > 0, 1 / jnp.where(weight > 0, weight, 1.0), 0.0)
         before = (view.running + view.queued) * units
-        job = demand * units
+        job = demand[None] * units
         rise = jnp.sum(weight * job * (before + job / 2 - view.reference), axis=-1)
         return -rise, jnp.zeros_like(rise)
 
@@ -251,7 +251,7 @@ def _decide(
 
 
 def _pick(view: View, demand, legal, score: Score, must_fit: bool) -> Int[Array, ""]:
-    fits = legal & jnp.all(view.running + demand <= view.capacity, axis=-1)
+    fits = legal & jnp.all(view.running + demand[None] <= view.capacity, axis=-1)
     among = fits if must_fit else legal
     first, second = score(view, demand)
     first = jnp.where(among, first, -jnp.inf)

@@ -1,0 +1,66 @@
+import json
+import re
+
+import pytest
+
+from descant.report import records, tables
+
+
+@pytest.fixture
+def runs(fabricate):
+    made = fabricate("a", score=-38.0), fabricate("b", seed=1, score=-36.0)
+    return [records.read(run) for run in made]
+
+
+def reseed(record):
+    path = record.path / "evaluation.json"
+    found = json.loads(path.read_text())
+    found["scenario_seed"] = 1
+    path.write_text(json.dumps(found))
+    return records.read(record.path)
+
+
+def width(table):
+    low, high = re.findall(r"\[(\S+), (\S+)\]", table)[-1]
+    return float(high.replace("−", "-")) - float(low.replace("−", "-"))
+
+
+def test_runs_on_the_same_scenarios_are_compared_by_scenario(runs):
+    paired = tables.learned_policies(runs)
+    apart = tables.learned_policies([reseed(runs[0]), runs[1]])
+    assert width(paired) < width(apart)
+
+
+def test_a_run_on_another_system_is_not_compared(runs, fabricate):
+    other = records.read(fabricate("c", settings={"settings.domain": {"servers": 7}}))
+    assert tables.best_of(runs) is runs[1]
+    assert tables.best_of([*runs, other]) is None
+    assert "[" not in tables.learned_policies([*runs, other])
+
+
+def test_every_row_is_as_long_as_its_head(runs):
+    for table in (
+        tables.learned_policies(runs),
+        tables.against_rules(runs[0].evaluation),
+        tables.configuration_differences(runs),
+    ):
+        rows = re.findall(r"<tr.*?</tr>", table)
+        assert len({len(re.findall(r"<t[hd]", row)) for row in rows}) == 1
+
+
+def test_scores_in_a_column_have_equal_decimals(runs):
+    table = tables.against_rules(runs[0].evaluation)
+    scores = re.findall(r"</th><td class=\"n\">−\d+\.(\d+)", table)
+    assert len(scores) == 7 and len({len(s) for s in scores}) == 1
+
+
+def test_the_command_can_be_pasted(fabricate):
+    run = fabricate()
+    facts = json.loads((run / "run.json").read_text())
+    facts["command"] = ["descant", "train", "--run", "runs/my run; rm -rf"]
+    (run / "run.json").write_text(json.dumps(facts))
+    assert tables.command(records.read(run)) == "descant train --run 'runs/my run; rm -rf'"
+
+
+def test_equal_configurations_say_so(runs):
+    assert "All runs have the same configuration" in tables.configuration_differences(runs[:1] * 2)
