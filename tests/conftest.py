@@ -1,21 +1,42 @@
-"""Strict arrays for all tests: no silent broadcasting between ranks, and shapes as annotated."""
+"""Strict arrays for all tests: shapes as annotated, and no silent broadcasting between ranks."""
 
 import os
 import sys
 from pathlib import Path
 
+# Compiled programs are kept from one session to the next, in a folder of this user alone.
+PROGRAMS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "descant" / "tests"
+PROGRAMS.mkdir(parents=True, mode=0o700, exist_ok=True)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+from descant.core.runtime import prepare
+
+prepare()
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
-TOYS = Path(__file__).parent / "toys"
-
-# The hook checks modules that it sees being imported. Those that only annotate what they must not
-# import (configuration, command line, report) are left alone.
+# The hook sees modules as they are imported. Those that only annotate what they must not import
+# (configurations, command line, report) are left alone.
 CHECKED = (
-    *("core", "ops", "nets", "credit", "ascent", "domains", "evaluate.episodes", "testing"),
-    *("algorithms._actor_critic", "train.collect", "train.loop", "serve"),
+    *("core", "ops", "nets", "credit", "ascent", "domains", "testing", "serve"),
+    *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
-assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
+hooked = tuple(f"descant.{name}" for name in CHECKED if name != "core")
+assert not any(name.startswith(hooked) for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")
+
+# [T, E] + [T, E, N] is the classic silent bug of this field: ranks must be matched by hand.
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Tests compile much and run little. Laws about bits compile as training does, see `optimised`.
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture
+def optimised():
+    """Compile as training does, not as tests do."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)

@@ -20,4 +20,118 @@ class Preset:
     flags included, which still win), so that values may depend on the size."""
 
 
-PRESETS: dict[str, Preset] = {}
+TRUE_LOAD = {"domain.load": "true", "domain.reward_scale": "total", "domain.kappa": 0.0}
+"""Servers at 80 to 85 % of their tightest resource: waiting is what costs, and placement decides it."""
+
+# Yang & Liu (2026), Table 7: hidden width, minibatch in decisions, rollouts, clip.
+PERCEPTRON = {
+    5: (128, 256, 12, 0.2),
+    10: (128, 512, 12, 0.2),
+    20: (128, 512, 12, 0.2),
+    50: (256, 1024, 8, 0.4),
+    100: (512, 2048, 6, 0.4),
+    200: (1024, 2048, 4, 0.4),
+}
+DECISIONS = 0.825
+"""Jobs per server and tick that arrive: what turns a minibatch of decisions into one of ticks."""
+
+
+def _published(settings: Settings) -> dict[str, Any]:
+    """The paper's perceptron runs; a size between two of Table 7 takes the larger one's settings."""
+    servers = settings.domain.servers
+    size = next((n for n in PERCEPTRON if servers <= n), max(PERCEPTRON))
+    hidden, decisions, rollouts, clip = PERCEPTRON[size]
+    return _estimator(settings) | _base(
+        settings,
+        net="mlp",
+        order="together",
+        hidden=hidden,
+        depth=2,
+        embedding=16,
+        clip=clip,
+        epochs=4,
+        critic_epochs=4,
+        minibatch=max(1, round(decisions / (DECISIONS * servers))),
+        minibatches=0,
+        rate=3e-4,
+        critic_rate=3e-4,
+        rate_decay="exponential",
+        entropy=0.02,
+        entropy_stop=1e-4,
+        norm=0.5,
+        huber=10.0,
+        values="none",
+    ) | {"train.iterations": 200, "train.rollouts": rollouts, "domain.observation": "paper"}
+
+
+def _published_linear(settings: Settings) -> dict[str, Any]:
+    """The paper's linear runs, Table 6; its baselines train longer, with a fixed entropy bonus."""
+    guided = settings.algorithm_name == "dgpg"
+    return _estimator(settings) | _base(
+        settings,
+        net="linear",
+        order="together",
+        clip=0.2,
+        epochs=3,
+        critic_epochs=20,
+        minibatch=max(1, round(10_000 / (DECISIONS * settings.domain.servers))),
+        minibatches=0,
+        rate=1e-3,
+        critic_rate=1e-3,
+        rate_decay="linear",
+        entropy=0.01 if guided else 0.005,
+        entropy_stop=1e-4 if guided else 0.005,
+        norm=10.0,
+        huber=10.0,
+        values="batch",
+    ) | {
+        "train.iterations": 200 if guided else 500,
+        "train.rollouts": 24,
+        "domain.observation": "paper",
+        "domain.reward_scale": "total",
+    }
+
+
+def _estimator(settings: Settings) -> dict[str, Any]:
+    """The paper's guidance, for the algorithm that has any; the reference is the paper's in all."""
+    paper = {"domain.reference": "proportional"}
+    if settings.algorithm_name != "dgpg":
+        return paper
+    return paper | {
+        "algorithm.guidance": "sampled",
+        "algorithm.moment": "after",
+        "algorithm.start": 0.9,
+        "algorithm.stop": 0.2,
+        "algorithm.hold": 0.1,
+        "algorithm.reach": 0.5,
+    }
+
+
+def _base(settings: Settings, **values: Any) -> dict[str, Any]:
+    """Values of MAPPO, which other algorithms nest."""
+    prefix = "algorithm" if settings.algorithm_name == "mappo" else "algorithm.base"
+    return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        summary="The cluster of Yang & Liu (2026), Table 1: light load, energy decides (default)",
+        domain="cloud",
+        values={"domain.load": "slots", "domain.reward_scale": "cores"},
+    ),
+    "true-load": Preset(
+        summary="Servers at 80 to 85 % of their tightest resource: waiting decides",
+        domain="cloud",
+        values=TRUE_LOAD,
+    ),
+    "published": Preset(
+        summary="Yang & Liu (2026), Table 7: perceptron, sampled guidance, 200 iterations",
+        domain="cloud",
+        values=_published,
+    ),
+    "published-linear": Preset(
+        summary="Yang & Liu (2026), Table 6: linear models, 200 or 500 iterations",
+        domain="cloud",
+        values=_published_linear,
+    ),
+}

@@ -1,14 +1,10 @@
 """One training run from its command to its report; the same call again goes on where it stopped."""
 
-import importlib.metadata
-import json
 import logging
-import os
-import platform
-import shutil
+import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +16,16 @@ from rich.console import Console
 from descant.core.domain import Domain
 from descant.core.errors import Diverged, PlaceError, UserError
 from descant.train.cache import enable_compile_cache
-from descant.train.checkpoint import flatten, latest, restore, save
+from descant.train.checkpoint import Checkpoint, clear, flatten, latest, restore, save
 from descant.train.folder import RunFolder
-from descant.train.progress import Progress
+from descant.train.place import moved, place
+from descant.train.progress import Progress, phase
 from descant.train.settings import Settings, difference
 from descant.train.signals import Stop, graceful
+from descant.train.storage import explained
 from descant.train.toml import from_toml, to_toml
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("descant", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -61,51 +57,71 @@ def train(
     console = console or Console(quiet=True)
     run = RunFolder(Path(folder))
     run.create()
-    with run.lock():
+    with run.lock(), graceful(idle=True) as stop:
+        _refuse_foreign(run)
         if fresh:
             _clear(run)
         _agree(run, settings)
-        with graceful() as stop:
-            return _train(run, settings, console, stop)
+        checkpoint, messages = latest(run.checkpoints)
+        done = 0 if checkpoint is None else checkpoint.step
+        _warn(console, messages)
+        if done > settings.train.iterations:
+            raise UserError(
+                f"{run.path} holds a checkpoint of iteration {done}, beyond train.iterations = "
+                f"{settings.train.iterations}; it is of another run. --fresh starts over."
+            )
+        if done < settings.train.iterations:
+            signal = _advance(run, settings, checkpoint, console, stop)
+            if signal is not None:
+                return Result("interrupted", signal=signal)
+        elif _complete(run, settings):
+            _tell(console, f"Finished before: iteration {done} of {done}.")
+            return Result("already-finished", evaluation=_evaluation(run, settings))
+        return _conclude(run, settings, console)
 
 
-def _train(run: RunFolder, settings: Settings, console: Console, stop: Stop) -> Result:
-    total = settings.train.iterations
-    checkpoint, messages = latest(run.checkpoints)
-    for message in messages:
-        console.print(f"Warning: {message}", markup=False, style="yellow")
-    done = 0 if checkpoint is None else checkpoint.step
-    if checkpoint is not None and done >= total and run.evaluation.is_file():
-        console.print(f"Finished before: iteration {done} of {total}.")
-        return Result("already-finished", evaluation=run.read_json("evaluation.json"))
-    _, cache = enable_compile_cache()
+def _advance(
+    run: RunFolder,
+    settings: Settings,
+    checkpoint: Checkpoint | None,
+    console: Console,
+    stop: Stop,
+) -> int | None:
+    """Train to the end, or until a signal, which is returned."""
+    folder, cache = enable_compile_cache()
     log.info(cache)
-    import jax
-    import jax.numpy as jnp
+    with phase(console, "Starting JAX and building the first learner"):
+        import jax
+        import jax.numpy as jnp
 
-    from descant.train.loop import begin, plan
-    from descant.train.trained import make
+        from descant.train.loop import begin, plan
+        from descant.train.trained import make
 
-    domain, algorithm = make(settings)
-    knobs = settings.train
-    what = plan(
-        algorithm, domain.env, rollouts=knobs.rollouts, steps=knobs.steps, iterations=total
-    )
-    keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
-    runs = jax.jit(jax.vmap(lambda key: begin(what, key)))(keys)
-    size = sum(leaf.nbytes for leaf in flatten(runs).values())
-    run.check_room(size)
+        domain, algorithm = make(settings)
+        knobs = settings.train
+        what = plan(
+            algorithm,
+            domain.env,
+            rollouts=knobs.rollouts,
+            steps=knobs.steps,
+            iterations=knobs.iterations,
+        )
+        keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
+        runs = jax.jit(jax.vmap(lambda key: begin(what, key)))(keys)
+        leaves = flatten(runs)
+    run.check_room(sum(leaf.nbytes for leaf in leaves.values()))
+    done = 0
     if checkpoint is not None:
         runs = jax.tree.map(jnp.asarray, restore(runs, checkpoint.leaves))
-    _drop_after(run, done)
+        done = checkpoint.step
+    # Records of iterations that no checkpoint holds will be made again.
+    _warn(console, [*run.mend("metrics", done), *run.mend("timing", done)])
     weights = sum(x.size for x in jax.tree.leaves(algorithm.policy(runs.learner)))
     record = _record(run, settings, weights // settings.seeds, console)
-    _banner(console, run, settings, record, done)
+    _banner(console, settings, record, done, cache if folder is None else "")
     rule = _best_rule(run, domain, knobs.validation, settings.seed, record, console)
-    status = _loop(run, settings, what, runs, keys, done, rule, console, stop)
-    if status == "interrupted":
-        return Result("interrupted", signal=stop.requested)
-    return _conclude(run, settings, console, stop)
+    _loop(run, settings, what, runs, keys, done, rule, console, stop)
+    return stop.requested
 
 
 def _loop(
@@ -118,7 +134,7 @@ def _loop(
     rule: tuple[str, float] | None,
     console: Console,
     stop: Stop,
-) -> str:
+) -> None:
     """Train period by period until the end or a request to stop; each period ends on the disk."""
     import jax
     import jax.numpy as jnp
@@ -127,47 +143,87 @@ def _loop(
 
     knobs = settings.train
     total = knobs.iterations
-    compiled: dict[int, Any] = {}
-    with Progress(console, total, done, rule) as progress:
+    # All periods are equally long but perhaps the last, so that few programs are compiled.
+    lengths = {min(knobs.period, total - at) for at in range(done, total, knobs.period)}
+    with phase(console, "Compiling (a while the first time at this size, then seconds)"):
+        compiled = {length: compile_period(what, runs, keys, length) for length in lengths}
+    returns = [_mean(row.get("return", [])) for row in run.rows("metrics")]
+    with Progress(console, total, done, rule, returns) as progress, progress.heard(stop):
         while done < total and stop.requested is None:
             length = min(knobs.period, total - done)
-            if length not in compiled:
-                compiled[length] = compile_period(what, runs, keys, length)
+            stop.idle = False
             start = time.perf_counter()
             runs, metrics = compiled[length](runs, keys, jnp.int32(done))
             metrics = jax.device_get(metrics)
-            seconds = time.perf_counter() - start
-            speed = length * settings.seeds * what.rollouts * what.steps / seconds
+            seconds = (time.perf_counter() - start) / length
+            speed = settings.seeds * what.rollouts * what.steps / seconds
             rows = _rows(metrics, done, length, total)
-            _refuse_divergence(rows, knobs.max_bad)
-            done += length
             for row in rows:
                 run.append("metrics", row)
-                timing = {"seconds": seconds / length, "steps_per_second": speed}
+                timing = {"seconds": seconds, "steps_per_second": speed}
                 run.append("timing", {"iteration": row["iteration"], **timing})
-                progress.show(row, speed)
+                progress.show(row, seconds, speed)
+            _refuse_divergence(rows, knobs.max_bad, done)
+            done += length
             run.sync()
             save(run.checkpoints, done, flatten(runs), {"total": total}, keep=knobs.keep)
-    return "finished" if done >= total else "interrupted"
-
-
-def _conclude(run: RunFolder, settings: Settings, console: Console, stop: Stop) -> Result:
-    """Parquet, the comparison on held-out scenarios, and the report."""
-    from descant.evaluate.session import evaluate_run
-    from descant.report.page import write_report
-
-    run.to_parquet()
-    evaluation = None
-    if settings.train.scenarios:
-        console.print(
-            f"Comparing with every rule on {settings.train.scenarios} held-out scenarios ..."
-        )
-        evaluation = evaluate_run(run.path, scenarios=settings.train.scenarios)
+            stop.idle = stop.requested is None
+    stop.idle = True
     if stop.requested is not None:
-        return Result("interrupted", signal=stop.requested)
-    write_report([run.path], run.report)
-    console.print(f"Report: {run.report}", markup=False)
+        _tell(console, f"Saved: iteration {done} of {total}.")
+
+
+def _complete(run: RunFolder, settings: Settings) -> bool:
+    """Whether everything that follows training is there, too."""
+    evaluated = not settings.train.scenarios or _evaluation(run, settings) is not None
+    return evaluated and run.parquet.is_file() and run.report.is_file()
+
+
+def _evaluation(run: RunFolder, settings: Settings) -> dict[str, Any] | None:
+    """The kept comparison if it is whole and of the last iteration."""
+    if not run.evaluation.is_file():
+        return None
+    try:
+        evaluation = run.read_json("evaluation.json")
+    except UserError:
+        return None
+    if not isinstance(evaluation, dict) or not isinstance(evaluation.get("policies"), list):
+        return None
+    return evaluation if evaluation.get("iteration") == settings.train.iterations else None
+
+
+def _conclude(run: RunFolder, settings: Settings, console: Console) -> Result:
+    """Parquet, the comparison on held-out scenarios, and the report."""
+    total = settings.train.iterations
+    _warn(console, [*run.mend("metrics", total), *run.mend("timing", total)])
+    run.to_parquet()
+    evaluation, scenarios = _evaluation(run, settings), settings.train.scenarios
+    if evaluation is None and scenarios:
+        enable_compile_cache()
+        with phase(console, f"Comparing with every rule on {scenarios} held-out scenarios"):
+            from descant.evaluate.session import evaluate_run
+
+            evaluation = evaluate_run(run.path, scenarios=scenarios)
+    _report(run, console)
     return Result("finished", evaluation=evaluation)
+
+
+def _report(run: RunFolder, console: Console) -> None:
+    """The page; training and its comparison are safe, so nothing here may end them."""
+    try:
+        with phase(console, "Writing the report"):
+            from descant.report.page import write_report
+
+            write_report([run.path], run.report)
+    except Exception as error:
+        log.info("the report failed", exc_info=True)
+        said = str(error) if isinstance(error, UserError | PlaceError) else repr(error)
+        _warn(
+            console,
+            [f"there is no report: {said} `descant report {run.path}` tries again."],
+        )
+    else:
+        _tell(console, f"Report: {run.report}")
 
 
 def _rows(metrics: Mapping[str, Any], done: int, length: int, total: int) -> list[dict[str, Any]]:
@@ -182,23 +238,62 @@ def _rows(metrics: Mapping[str, Any], done: int, length: int, total: int) -> lis
     ]
 
 
-def _refuse_divergence(rows: list[dict[str, Any]], limit: int) -> None:
+def _refuse_divergence(rows: list[dict[str, Any]], limit: int, saved: int) -> None:
     from descant.train.loop import SITES
 
     for row in rows:
-        if max(row["bad"]) >= limit:
-            seed = row["bad"].index(max(row["bad"]))
-            site = SITES[int(row["site"][seed]) - 1]
-            raise Diverged(
-                f"Iteration {row['iteration']}, seed {seed}: {limit} iterations in a row were not "
-                f"finite and were left out; NaN or infinity first stood in the {site}. The last "
-                f"checkpoint is from before and good. Try a smaller --algorithm.rate."
-            )
+        if max(row["bad"]) < limit:
+            continue
+        seed = row["bad"].index(max(row["bad"]))
+        site = SITES[int(row["site"][seed]) - 1]
+        kept = f"The checkpoint of iteration {saved} is good." if saved else "Nothing was saved."
+        cure = (
+            "Look at the domain, where it comes from."
+            if site in ("reward", "observation", "context", "probes", "state")
+            else "Try smaller learning rates."
+        )
+        raise Diverged(
+            f"Iteration {row['iteration']}, seed {seed}: {limit} iterations in a row were not "
+            f"finite and were left out; NaN or infinity first stood in the {site}. {kept} {cure}"
+        )
+
+
+def _refuse_foreign(run: RunFolder) -> None:
+    """A folder that is no run's may hold files of our names, and they are not ours to replace."""
+    taken = [path.name for path in _ours(run) if path.exists()]
+    if not taken or _is_run(run):
+        return
+    raise UserError(
+        f"{run.path} holds {', '.join(taken)}, and no run of descant wrote that. "
+        f"Choose another --run."
+    )
+
+
+def _is_run(run: RunFolder) -> bool:
+    """Whether training has been here: its record or its settings, damaged perhaps, are there."""
+    marks = {run.run: b'"started"', run.config: b"[settings.train]"}
+    with explained(f"Reading {run.path}", run.path):
+        if any(path.is_file() and mark in path.read_bytes() for path, mark in marks.items()):
+            return True
+    return latest(run.checkpoints, readonly=True)[0] is not None
+
+
+def _ours(run: RunFolder) -> tuple[Path, ...]:
+    """All files of a run but its checkpoints; the settings come last, for they tell what it is."""
+    records = (run.metrics, run.timing)
+    damaged = (path.with_name(f"{path.name}.damaged") for path in (*records, run.run))
+    results = (run.parquet, run.evaluation, run.episode, run.report)
+    return (*results, *records, *damaged, run.run, run.config)
 
 
 def _agree(run: RunFolder, settings: Settings) -> None:
     """The folder is new, or holds this very run."""
     if not run.config.is_file():
+        if latest(run.checkpoints, readonly=True)[0] is not None:
+            raise UserError(
+                f"{run.path} holds checkpoints and no config.toml, which would tell what they are "
+                f"of. Put it back, or start over with --fresh."
+            )
         run.write_text("config.toml", to_toml(settings))
         return
     changes = difference(from_toml(run.config), settings)
@@ -212,21 +307,10 @@ def _agree(run: RunFolder, settings: Settings) -> None:
 
 def _clear(run: RunFolder) -> None:
     """Forget the run in this folder; files that are not ours stay."""
-    try:
-        shutil.rmtree(run.checkpoints, ignore_errors=False)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise PlaceError(f"{run.checkpoints}: cannot be removed: {error.strerror}.") from error
-    ours = (run.config, run.run, run.metrics, run.timing, run.parquet, run.evaluation)
-    for path in (*ours, run.episode, run.report):
-        path.unlink(missing_ok=True)
-
-
-def _drop_after(run: RunFolder, done: int) -> None:
-    """Records of iterations that no checkpoint holds will be made again."""
-    for name in ("metrics", "timing"):
-        run.truncate(name, done)
+    clear(run.checkpoints)
+    with explained(f"Starting over in {run.path}", run.path):
+        for path in _ours(run):
+            path.unlink(missing_ok=True)
 
 
 def _record(
@@ -236,44 +320,58 @@ def _record(
     import jax
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    here = {
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
-        "threads": os.environ.get("NPROC"),
-        "device": jax.devices()[0].device_kind,
-        "isa": platform.machine(),
-    }
-    if not run.run.is_file():
+    names = (settings.domain_name, settings.algorithm_name)
+    here = place(jax.devices()[0].device_kind, [name for name in names if name.endswith(".py")])
+    record = _old_record(run, console)
+    if record is None:
         record = {"format": 1, "command": sys.argv, "created": now, "started": [], **here}
-        record["parameters"] = parameters
-    else:
-        record = run.read_json("run.json")
-        changed = [name for name in here if record.get(name) != here[name]]
-        if changed:
-            console.print(
-                f"Warning: {', '.join(changed)} changed since the run began; results stay valid, "
-                f"but will not be the same to the last bit.",
-                style="yellow",
-            )
-    record["started"] = [*record.get("started", []), now]
+    elif changes := moved(record, here):
+        _warn(
+            console,
+            [
+                f"since the run began, {'; '.join(changes)}. Results stay valid, but will not be "
+                f"the same to the last bit."
+            ],
+        )
+    started = record.get("started")
+    record["started"] = [*(started if isinstance(started, list) else []), now]
+    record["parameters"] = parameters
     run.write_json("run.json", record)
     return record
 
 
+def _old_record(run: RunFolder, console: Console) -> dict[str, Any] | None:
+    """The record of earlier starts; a damaged one is set aside, for training does not need it."""
+    if not run.run.is_file():
+        return None
+    try:
+        record = run.read_json("run.json")
+    except UserError:
+        record = None
+    if isinstance(record, dict):
+        return record
+    aside = run.run.with_name(f"{run.run.name}.damaged")
+    with explained(f"Setting {run.run} aside", run.path):
+        run.storage.rename(run.run, aside)
+    _warn(console, [f"{run.run} is damaged; kept as {aside.name}, and begun anew."])
+    return None
+
+
 def _banner(
-    console: Console, run: RunFolder, settings: Settings, record: Mapping[str, Any], done: int
+    console: Console, settings: Settings, record: Mapping[str, Any], done: int, cache: str
 ) -> None:
-    total = settings.train.iterations
-    threads = record["threads"] or os.cpu_count()
-    state = f"resumed after iteration {done}" if done else "fresh"
+    total, seeds = settings.train.iterations, settings.seeds
+    state = f"resumed after iteration {done} of {total}" if done else f"fresh, {total} iterations"
+    learners = f"{seeds} learners, each" if seeds > 1 else "a learner"
+    threads = record["threads"] or record.get("cores")
     for line in (
-        f"{settings.domain_name} with {settings.algorithm_name}, {state}, {total} iterations, "
-        f"seed {settings.seed}, {settings.seeds} learner{'s' * (settings.seeds > 1)} of "
-        f"{record['parameters']:,} policy weights",
-        f"On {record['device']}, {threads} threads. Ctrl-C saves and stops; the same command "
-        f"goes on.",
+        f"{Path(settings.domain_name).stem} with {Path(settings.algorithm_name).stem}: {state}, "
+        f"seed {settings.seed}, {learners} of {record['parameters']:,} policy weights",
+        f"On {record['device']} ({record['isa']}), {threads} thread{'s' * (str(threads) != '1')}. "
+        f"Ctrl-C saves and stops, twice leaves at once; the same command goes on.",
+        *([f"Every start compiles anew: {cache}."] if cache else []),
     ):
-        console.print(line, markup=False, soft_wrap=True)
+        _tell(console, line)
 
 
 def _best_rule(
@@ -287,18 +385,38 @@ def _best_rule(
     """The rule to keep an eye on while training, measured once on scenarios of its own."""
     if not count or not domain.rules:
         return None
-    if "rules" not in record:
+    rules = record.get("rules")
+    if not isinstance(rules, dict) or rules.keys() != domain.rules.keys():
         import jax
 
         from descant.evaluate.episodes import scenario_keys, score_rules
 
-        console.print(f"Measuring {len(domain.rules)} rules on {count} validation scenarios ...")
-        keys = scenario_keys("validation", seed, count)
-        scores = jax.jit(lambda k: score_rules(domain, k, alignment=False).reward)(keys)
-        means = np.asarray(scores, np.float64).mean(axis=1)
-        record["rules"] = dict(zip(domain.rules, means.tolist(), strict=True))
+        with phase(console, f"Measuring {len(domain.rules)} rules on {count} validation scenarios"):
+            keys = scenario_keys("validation", seed, count)
+            scores = jax.jit(lambda k: score_rules(domain, k, alignment=False).reward)(keys)
+            means = np.asarray(scores, np.float64).mean(axis=1)
+        rules = dict(zip(domain.rules, means.tolist(), strict=True))
+        record["rules"] = rules
         run.write_json("run.json", record)
-    rules = record["rules"]
-    best = max(rules, key=rules.get)
-    log.info("rules on validation scenarios: %s", json.dumps(rules))
-    return best, rules[best]
+    known = {name: mean for name, mean in rules.items() if isinstance(mean, float)}
+    known = {name: mean for name, mean in known.items() if math.isfinite(mean)}
+    if not known:
+        return None
+    best = max(known, key=known.__getitem__)
+    log.info("rules on validation scenarios: %s", rules)
+    return best, known[best]
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _warn(console: Console, messages: Iterable[str]) -> None:
+    for message in messages:
+        _tell(console, f"Warning: {message}", style="yellow")
+
+
+def _tell(console: Console, text: str, style: str = "") -> None:
+    """One remark; only a terminal needs its lines broken."""
+    console.print(text, markup=False, style=style, soft_wrap=not console.is_terminal)

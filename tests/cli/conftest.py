@@ -22,6 +22,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("DESCANT_CACHE", "off")
     return tmp_path
 
 
@@ -40,7 +41,7 @@ def descant(capsys):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """Functions in the place of a heavy module: `stand_in("descant.train.session", train=f)`."""
+    """Functions in the place of a heavy module: `stand_in("descant.session", train=f)`."""
 
     def put(name, **functions):
         module = ModuleType(name)

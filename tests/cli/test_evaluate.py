@@ -50,7 +50,9 @@ def test_a_run(descant, calls, run):
         (run, {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3}),
     ]
     assert "random" in result.out
-    assert result.err == f"Next: descant report {run}\n"
+    doing, following = result.err.splitlines()
+    assert doing.startswith(f"Playing {run} and every rule on 9 held-out scenarios ... ")
+    assert following == f"Next: descant report {run}"
 
 
 def test_a_domain(descant, calls, place):

@@ -113,7 +113,7 @@ def crashing(*_, **__):
 
 def test_an_error_of_our_own_leaves_a_crash_file(descant, stand_in, place, monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "hunter2")
-    stand_in("descant.train.session", train=crashing)
+    stand_in("descant.session", train=crashing)
     (place / "here").mkdir()
     result = descant(f"train {TOYS} --run here")
     assert result.code == 5
@@ -132,7 +132,7 @@ def test_an_error_of_our_own_leaves_a_crash_file(descant, stand_in, place, monke
 def test_debug_shows_the_traceback(stand_in, capsys):
     from descant.cli.main import run
 
-    stand_in("descant.train.session", train=crashing)
+    stand_in("descant.session", train=crashing)
     assert run(f"train {TOYS} --debug".split()) == 5
     assert "Traceback" in capsys.readouterr().err
 
@@ -150,7 +150,7 @@ def test_errors_of_the_place(descant, stand_in, error, code, said):
     def train(*_, **__):
         raise error
 
-    stand_in("descant.train.session", train=train)
+    stand_in("descant.session", train=train)
     result = descant(f"train {TOYS}")
     assert result.code == code
     assert said in result.err.splitlines()[-1]

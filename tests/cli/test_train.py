@@ -30,7 +30,7 @@ def session(stand_in):
             calls.append((settings, folder, fresh))
             return SimpleNamespace(status=status, signal=signal, evaluation=evaluation)
 
-        stand_in("descant.train.session", train=train)
+        stand_in("descant.session", train=train)
         return calls
 
     return put
@@ -99,3 +99,17 @@ def test_a_word_after_a_switch_is_a_name(descant, session):
     ((settings, _, _),) = calls
     assert settings.domain.bursts is True
     assert Path(settings.algorithm_name).name == "climb.py"
+
+
+def test_a_verbose_dry_run_tells_sizes(descant, session, place):
+    session()
+    line = "train balance.py mappo --seeds 2 --train.rollouts 3 --domain.horizon 6 --dry-run"
+    result = descant(f"{line} --verbose")
+    assert from_toml(result.out).seeds == 2
+    assert "# ticks per iteration: 36\n" in result.out
+    assert "#   reward: float32[6, 3]\n" in result.out
+    facts = json.loads(descant(f"{line} --verbose --json").out)["facts"]
+    assert facts["agents"] == 3
+    assert facts["checkpoint bytes"] > 2 * 4 * facts["policy weights"]
+    assert facts["rollout"]["action"] == "int32[6, 3, 3]"
+    assert "facts" not in json.loads(descant(f"{line} --json").out)

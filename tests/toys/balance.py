@@ -78,11 +78,12 @@ class Balance(AbstractEnv):
         return state, step
 
     def observe(self, state: State) -> Observation:
-        """Own load; level and target of each bin; the clock."""
+        """Own load; level, room and target of each bin; the clock."""
         config = self.config
         active = state.size > 0
         if config.world:
-            rows = jnp.stack([state.level, state.target], axis=-1)
+            left = state.target - state.level
+            rows = jnp.stack([state.level, left, state.target], axis=-1)
             entities = jnp.repeat(rows, config.per_bin, axis=0)
             local = jnp.stack([state.size, active.astype(jnp.float32)], axis=-1)
             common = (state.time / config.horizon)[None]
@@ -131,6 +132,11 @@ class Levels(AbstractTargetModel):
     ) -> Float[Array, " M"]:
         return context.size[agent] * jax.nn.one_hot(action, context.level.shape[0])
 
+    def pull(
+        self, context: Context, agent: Int[Array, ""], covector: Float[Array, " M"]
+    ) -> Float[Array, " A"]:
+        return context.size[agent] * covector
+
     def weight(self, context: Context) -> Float[Array, "N A"]:
         return context.size[:, None] ** 2 * self.metric(context)[None]
 
@@ -158,9 +164,9 @@ def make(config: Config) -> Domain:
         horizon=config.horizon,
         local=2 if world else 2 * config.bins,
         entities=config.bins * config.per_bin if world else 0,
-        features=2 if world else 0,
+        features=3 if world else 0,
         globals=1 if world else 0,
-        comparable=((0, 1),) if world else (),
+        supplies=((0, 1, 2),) if world else (),
         fixed=config.stop == 0,
         shared=world,
     )

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import equinox as eqx
@@ -26,6 +27,7 @@ from descant.core.errors import Diverged, PlaceError, UserError
 from descant.train.checkpoint import (
     Checkpoint,
     CheckpointError,
+    clear,
     digest,
     flatten,
     latest,
@@ -712,3 +714,33 @@ checkpoint.latest(Path(sys.argv[1]))
 assert "jax" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+
+
+def test_clearing_removes_what_is_ours_only(tmp_path):
+    put(tmp_path, 1, 2, 3)
+    (tmp_path / "00000003" / "state.npz").write_bytes(b"")
+    latest(tmp_path)
+    (tmp_path / ".partial-00000004").mkdir()
+    foreign = {"notes.txt", "quarantine-mine", "7", "00000009x"}
+    for name in foreign:
+        (tmp_path / name).touch()
+    clear(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == foreign
+    clear(tmp_path / "none")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_clearing_that_fails_leaves_no_half_checkpoint(tmp_path, faulty, number):
+    """Wherever it fails: what is left loads, or is gone after the next start."""
+    for nth in range(1, 100):
+        folder = tmp_path / str(nth)
+        put(folder, 1, 2)
+        storage = faulty(nth, number)
+        with suppress(PlaceError):
+            clear(folder, storage)
+        if not storage.fired:
+            return
+        found, messages = latest(folder)
+        assert messages == [], f"call {nth}"
+        assert found is None or found.step == 2, f"call {nth}"
+    raise AssertionError("the disk never got through")

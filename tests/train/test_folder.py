@@ -305,3 +305,62 @@ def test_a_hostile_lock_file_does_no_harm(run):
 def test_records_are_plain_json_lines(run):
     run.append("timing", {"iteration": 1, "seconds": 0.1})
     assert json.loads(run.timing.read_text()) == {"iteration": 1, "seconds": 0.1}
+
+
+def lines(run):
+    return run.metrics.read_bytes().splitlines(keepends=True)
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Six iterations on record."""
+    run = RunFolder(tmp_path)
+    for i in range(1, 7):
+        run.append("metrics", {"iteration": i, "return": [i / 3]})
+    return run
+
+
+def test_sound_records_stay_as_they_are(recorded):
+    before = recorded.metrics.read_bytes()
+    assert recorded.mend("metrics", 6) == []
+    assert recorded.metrics.read_bytes() == before
+    assert recorded.mend("metrics", 4) == []
+    assert recorded.metrics.read_bytes() == b"".join(before.splitlines(keepends=True)[:4])
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"\x00\xff", b"[1]", b"{}", b'{"iteration": "3"}', b"[" * 5000]
+)
+def test_lines_that_are_no_rows_leave_a_gap_and_are_kept(recorded, rubbish):
+    good = lines(recorded)
+    broken = b"".join([*good[:2], rubbish + b"\n", *good[3:]])
+    recorded.metrics.write_bytes(broken)
+    damage, gap = recorded.mend("metrics", 6)
+    assert "metrics.jsonl, line 3: expected a row" in damage
+    assert "no rows for 1 of 6 iterations" in gap
+    assert lines(recorded) == [*good[:2], *good[3:]]
+    assert recorded.path.joinpath("metrics.jsonl.damaged").read_bytes() == broken
+    assert recorded.mend("metrics", 6) == [gap]
+
+
+def test_damage_in_what_is_made_again_leaves_no_gap(recorded):
+    good = lines(recorded)
+    recorded.metrics.write_bytes(b"".join([*good[:4], b"rubbish\n", good[5]]))
+    (damage,) = recorded.mend("metrics", 4)
+    assert "line 5" in damage
+    assert lines(recorded) == good[:4]
+
+
+def test_torn_doubled_and_disordered_rows(recorded):
+    good = lines(recorded)
+    recorded.metrics.write_bytes(b"".join([good[2], good[0], good[1], good[2], good[3][:9]]))
+    assert recorded.mend("metrics", 3) == []
+    assert lines(recorded) == good[:3]
+
+
+def test_records_that_are_gone(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.mend("metrics", 0) == []
+    assert not run.metrics.exists()
+    (gap,) = run.mend("metrics", 5)
+    assert "no rows for 5 of 5" in gap

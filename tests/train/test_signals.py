@@ -14,7 +14,7 @@ from descant.train.signals import graceful
 # A shell that starts us in the background has SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 assert not {"jax", "numpy"} & sys.modules.keys()
-with graceful() as stop:
+with graceful(idle=sys.argv[1] == "idle") as stop:
     print("ready", flush=True)
     while not stop.requested or sys.argv[1] == "stubborn":
         time.sleep(0.02)
@@ -27,9 +27,9 @@ sys.exit(stop.code)
 def start():
     started = []
 
-    def start(mode: str) -> subprocess.Popen:
+    def start(mode: str, program: str = LOOP) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-c", LOOP, mode],
+            [sys.executable, "-c", program, mode],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -84,6 +84,35 @@ def test_the_second_signal_leaves_at_once(start, number, code):
     process.send_signal(number)
     out, _ = process.communicate(timeout=10)
     assert (process.returncode, out) == (code, "")
+
+
+@pytest.mark.parametrize(("number", "code"), NUMBERS)
+def test_with_nothing_to_lose_the_first_signal_leaves_at_once(start, number, code):
+    process = start("idle")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    said = f"\n{number.name}: stopped; nothing is lost, the same command does the rest.\n"
+    assert (process.returncode, out, err) == (code, "", said)
+
+
+DEAF = """
+import hashlib, signal
+from descant.train.signals import graceful
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with graceful():
+    print("ready", flush=True)
+    # Like a compiler: one long call outside Python, in which no handler of Python's is run.
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+"""
+
+
+def test_while_python_is_deaf_signals_are_answered(start):
+    process = start("", DEAF)
+    process.send_signal(signal.SIGINT)
+    assert "finishing this period" in first_line(process)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "")
 
 
 def test_old_handlers_come_back_even_after_an_error():

@@ -163,7 +163,7 @@ class ActorCritic(AbstractAlgorithm):
             error, slope = jax.value_and_grad(loss)(critic, index)
             move, state = adam(fit.norm).update(slope, state)
             critic = jax.tree.map(lambda w, m: w - fit.rate(progress) * m, critic, move)
-            return (critic, state), (error, optax.global_norm(slope))
+            return (critic, state), (error, optax.tree.norm(slope))
 
         everywhere = jnp.ones(target.shape[:1], bool)
         indices = minibatches(key, everywhere, fit.epochs, fit.minibatch, fit.minibatches)

@@ -88,9 +88,9 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             weight=weight, slope=slope, momentum=config.momentum, limit=config.limit
         )
         return replace(base, credit=chain(base.credit, link))
-    term = Guidance(
-        model=domain.model, weight=weight, kind=config.guidance, limit=config.limit
-    )
+    in_turn = config.guidance == "exact" and mappo.in_turn(config.base, domain)
+    kind = "in turn" if in_turn else config.guidance
+    term = Guidance(model=domain.model, weight=weight, kind=kind, limit=config.limit)
     return replace(
         base,
         credit=chain(base.credit, Scale(taken=weight)),

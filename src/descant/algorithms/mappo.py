@@ -29,6 +29,9 @@ class Config:
     net: Literal["pointer", "mlp", "linear"] = "pointer"
     """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
     index, or a linear model."""
+    order: Literal["together", "in-turn"] = "together"
+    """Whether the agents of a tick choose all at once, or one after another, each knowing what those
+    before it took (`pointer` only)."""
     hidden: int = 32
     """Width of hidden layers."""
     depth: int = 2
@@ -45,9 +48,9 @@ class Config:
     """Passes of the actor over a rollout."""
     critic_epochs: int = 1
     """Passes of the critic; more than the actor's is split-epoch training."""
-    minibatch: int = 256
+    minibatch: int = 64
     """Ticks in a minibatch; all agents of a tick come along."""
-    minibatches: int = 16
+    minibatches: int = 128
     """Gradient steps in an epoch; 0 takes as many as needed to see every tick once."""
     rate: float = 3e-3
     """Learning rate of the actor at the first update."""
@@ -55,7 +58,7 @@ class Config:
     """Learning rate of the critic at the first update."""
     rate_decay: Literal["linear", "exponential", "constant"] = "linear"
     """How learning rates fall to 1 %: straight over 95 % of training, by a constant factor, or not."""
-    entropy: float = 0.01
+    entropy: float = 1e-3
     """Weight of the entropy bonus at the first update."""
     entropy_stop: float = 1e-4
     """Weight at the last; between them a constant factor per iteration."""
@@ -87,6 +90,13 @@ class Config:
                 raise UserError(f"algorithm.{name}: expected 0 to 1, got {getattr(self, name)}.")
 
 
+def in_turn(config: Config, domain: Domain) -> bool:
+    """Whether agents choose in order: wanted, and there is something for them to take."""
+    return (
+        config.order == "in-turn" and config.net == "pointer" and bool(domain.env.spec.supplies)
+    )
+
+
 def make(config: Config, domain: Domain) -> ActorCritic:
     """The algorithm for a domain.
 
@@ -100,14 +110,15 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     from descant.credit.schedules import Constant, Decay, Ramp
     from descant.nets import mlp
     from descant.nets import set as sets
-    from descant.nets.policy import Independent
+    from descant.nets.policy import Independent, InOrder
 
     spec = domain.env.spec
     depth = config.depth if config.net == "mlp" else 0
 
     def actor(key):
         if config.net == "pointer":
-            return Independent(net=sets.pointer(key, spec, hidden=config.hidden))
+            head = InOrder if in_turn(config, domain) else Independent
+            return head(net=sets.pointer(key, spec, hidden=config.hidden))
         width, index = config.hidden, config.embedding
         return Independent(
             net=mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index)

@@ -19,14 +19,15 @@ class Guidance(eqx.Module):
 
     `expected` sums out each agent's own action, the others' actions of the tick being as sampled;
     `exact` sums out all of them: $g = \partial\, \mathbb{E}_\pi[d] / \partial \pi$, noise-free given
-    the state, and it tells agents where the others are heading. In both, $\sigma$ is the deviation
-    of g over an agent's legal actions, root mean square over agents, so that alpha means the same
-    whatever the units; g beyond `limit` deviations is clipped.
+    the state, and it tells agents where the others are heading; `in turn` is for agents that choose
+    in order: the exact marginal given what each of them knows. $\sigma$ is the deviation of g over an
+    agent's legal actions, root mean square over agents, so that alpha means the same whatever the
+    units; g beyond `limit` deviations is clipped.
     """
 
     model: AbstractModel
     weight: Schedule
-    kind: Literal["expected", "exact"] = eqx.field(static=True)
+    kind: Literal["expected", "exact", "in turn"] = eqx.field(static=True)
     limit: float = eqx.field(static=True, default=3.0)
 
     def __call__(
@@ -40,6 +41,8 @@ class Guidance(eqx.Module):
             slopes = jax.vmap(expected_slopes, in_axes=(None, 0, 0))(
                 self.model, batch.context, fixed
             )
+        elif self.kind == "in turn":
+            slopes = jax.vmap(self.model.in_turn)(batch.context, batch.action)
         else:
             slopes = jax.vmap(self.model.alternatives)(batch.context, batch.action)
         legal = batch.observation.mask & active[..., None]

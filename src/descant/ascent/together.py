@@ -48,7 +48,7 @@ class Together(AbstractAscent):
             (_, metrics), slope = jax.value_and_grad(self._loss, has_aux=True)(
                 actor, batch, advantage[index], progress
             )
-            metrics["gradient_norm"] = optax.global_norm(slope)
+            metrics["gradient_norm"] = optax.tree.norm(slope)
             move, state = adam(self.norm).update(slope, state)
             actor = jax.tree.map(lambda w, m: w - self.rate(progress) * m, actor, move)
             return (actor, state), metrics
@@ -85,7 +85,7 @@ def adam(norm: float) -> optax.GradientTransformation:
 
 def flatten(rollout: Rollout) -> Rollout:
     """Time and scenarios as one axis of ticks."""
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rollout)
+    return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), rollout)
 
 
 def minibatches(

@@ -8,10 +8,10 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("descant", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "polars")
+from descant.train.place import versions
+
 REPORTED = ("CUDA_", "JAX_", "XLA_", "OMP_", "NPROC", "DESCANT_", "LANG", "LC_", "TERM", "COLUMNS")
 
 
@@ -42,15 +42,3 @@ def crash_file(error: Exception, argv: Sequence[str], folder: Path | None) -> Pa
             continue
         return place / name
     return "no crash file could be written; run again with --debug"
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of what numbers may depend on; nothing is imported."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

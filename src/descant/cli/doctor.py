@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from descant.cli.arguments import Arguments, Common
-from descant.cli.crash import versions
 from descant.cli.output import Output
+from descant.train.place import cores, instruction_set, versions
 
 USAGE = "descant doctor [OPTIONS]"
 EXAMPLES = ("descant doctor", "descant doctor --json")
@@ -26,6 +26,8 @@ FREE = 1.0
 """GiB of free disk that a run should find."""
 ANSWER = -2.3823
 """Sum of tanh(sin(i j) / 4) over i, j = 0 .. 31, to four decimals; by numpy in double precision."""
+
+UNSET = "NPROC is not set, so the last bits of results depend on the number of cores"
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def _devices() -> Finding:
 
 
 def _threads() -> Finding:
-    usable, chosen = len(os.sched_getaffinity(0)), os.environ.get("NPROC")
-    said = f"{usable} usable cores; " + (f"NPROC={chosen}" if chosen else "NPROC is not set")
-    return Finding(said, {"cores": usable, "nproc": chosen})
+    usable, chosen, isa = cores(), os.environ.get("NPROC"), instruction_set()
+    said = f"{usable} usable cores ({isa}); " + (f"NPROC={chosen}" if chosen else UNSET)
+    return Finding(said, {"cores": usable, "nproc": chosen, "isa": isa})
 
 
 def _cache() -> Finding:

@@ -5,6 +5,7 @@ them in another world, such as a larger one. DOMAIN is a name from `descant list
 """
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from descant.cli.output import Output
 from descant.cli.runs import beside, find_run, is_run
 from descant.core import discovery
 from descant.core.errors import UserError, nearest
+from descant.train.progress import phase
 from descant.train.settings import Settings
+from descant.train.signals import graceful
 
 USAGE = "descant evaluate RUN|DOMAIN [OPTIONS] [--domain.NAME VALUE ...]"
 EXAMPLES = (
@@ -55,7 +58,13 @@ OPTIONS = Options()
 def main(arguments: Arguments, output: Output) -> int:
     """Evaluate and show the comparison."""
     word = _word(arguments)
-    evaluation = _run(arguments, output) if is_run(word) else _domain(arguments)
+    evaluate = _run(arguments, output) if is_run(word) else _domain(arguments)
+    scenarios = arguments.options.scenarios
+    with (
+        graceful(idle=True),
+        phase(output.console, f"Playing {word} and every rule on {scenarios} held-out scenarios"),
+    ):
+        evaluation = evaluate()
     output.result(evaluation, render.shown(evaluation, terminal=output.results.is_terminal))
     following = f"report {shlex.quote(word)}" if is_run(word) else f"train {shlex.quote(word)}"
     output.next(f"descant {following}")
@@ -81,7 +90,7 @@ def _word(arguments: Arguments) -> str:
     raise UserError(*arguments.problems, f"{word}: is neither a run folder nor a domain.{hint}")
 
 
-def _run(arguments: Arguments, output: Output) -> dict:
+def _run(arguments: Arguments, output: Output) -> Callable[[], dict]:
     options, run = arguments.options, find_run(arguments.words[0])
     problems = list(arguments.problems)
     for name in ("preset", "config"):
@@ -90,18 +99,32 @@ def _run(arguments: Arguments, output: Output) -> dict:
     settings = config.from_toml(run / "config.toml")
     overrides = config.overrides(settings, arguments.flags, problems=problems)
     output.folder = run
-    from descant.evaluate.session import evaluate_run
 
-    return evaluate_run(run, scenarios=options.scenarios, overrides=overrides, seed=options.seed)
+    def evaluate() -> dict:
+        from descant.evaluate.session import evaluate_run
+        from descant.train.cache import enable_compile_cache
+
+        enable_compile_cache()
+        return evaluate_run(
+            run, scenarios=options.scenarios, overrides=overrides, seed=options.seed
+        )
+
+    return evaluate
 
 
-def _domain(arguments: Arguments) -> dict:
+def _domain(arguments: Arguments) -> Callable[[], dict]:
     options, settings = arguments.options, either_reading(arguments, _settings)
-    from descant.evaluate.session import evaluate_domain
 
-    return evaluate_domain(
-        settings.domain_name, settings.domain, scenarios=options.scenarios, seed=options.seed
-    )
+    def evaluate() -> dict:
+        from descant.evaluate.session import evaluate_domain
+        from descant.train.cache import enable_compile_cache
+
+        enable_compile_cache()
+        return evaluate_domain(
+            settings.domain_name, settings.domain, scenarios=options.scenarios, seed=options.seed
+        )
+
+    return evaluate
 
 
 def _settings(arguments: Arguments) -> Settings:

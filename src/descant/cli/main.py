@@ -6,8 +6,11 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
+from functools import partial
 from types import ModuleType
+from typing import Any
 
 from descant import __version__
 from descant.cli.arguments import help_text, read
@@ -50,6 +53,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     output = Output(json="--json" in argv, quiet="--quiet" in argv, color="--no-color" not in argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = partial(_warn, output)
+        return _run(argv, output)
+
+
+def _run(argv: list[str], output: Output) -> int:
     try:
         code = _dispatch(argv, output)
         sys.stdout.flush()
@@ -71,8 +80,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _refuse(known, known.code, output)
 
 
+def _warn(output: Output, message: Warning | str, *_: Any) -> None:
+    """A library's warning in one line, and without the line of code that it comes from."""
+    output.say(f"Warning: {' '.join(str(message).split())}")
+
+
 def _dispatch(argv: list[str], output: Output) -> int:
-    name = next((word for word in argv if not word.startswith("-")), None)
+    name = _name(argv)
     if name is None:
         return _without_command(argv, output)
     if name not in COMMANDS:
@@ -88,8 +102,19 @@ def _dispatch(argv: list[str], output: Output) -> int:
         print(help_text(name, command, settings, output.width), end="")
         return 0
     if arguments.options.verbose:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        logging.basicConfig(format="%(name)s: %(message)s")
+        logging.getLogger("descant").setLevel(logging.INFO)
     return command.main(arguments, output)
+
+
+def _name(argv: Sequence[str]) -> str | None:
+    """The command: the first word, but for words that an option before it may have taken."""
+    words = [i for i, word in enumerate(argv) if not word.startswith("-")]
+    for i in words:
+        taken = i > 0 and argv[i - 1].startswith("--") and "=" not in argv[i - 1]
+        if argv[i] in COMMANDS or not taken:
+            return argv[i]
+    return argv[words[0]] if words else None
 
 
 def _without_command(argv: list[str], output: Output) -> int:

@@ -5,8 +5,10 @@ The same command again goes on where it stopped. Settings come from defaults, th
 """
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from descant.cli import config, render
 from descant.cli.arguments import Arguments, Common, either_reading
@@ -36,7 +38,8 @@ class Options(Common):
     preset: tuple[str, ...] = ()
     """Settings known by name, see `descant list`; may be given several times."""
     dry_run: bool = False
-    """Print the settings as TOML, ready for --config, and do not train."""
+    """Print the settings as TOML, ready for --config, and do not train; with --verbose, also how
+    large the run would be."""
 
 
 OPTIONS = Options()
@@ -48,10 +51,7 @@ def main(arguments: Arguments, output: Output) -> int:
     folder = config.folder(settings) if options.run is None else Path(options.run)
     output.say(f"Run folder: {folder}")
     if options.dry_run:
-        record = {"kind": "settings", "run": folder, "settings": config.flatten(settings)}
-        output.result(record, config.to_toml(settings))
-        output.next("the same without --dry-run")
-        return 0
+        return _dry(settings, folder, options.verbose, output)
     if options.verbose:
         usual = defaults(settings.domain_name, settings.algorithm_name)
         output.say("\n".join(["Other than usual:", *config.difference(usual, settings)]))
@@ -68,9 +68,36 @@ def main(arguments: Arguments, output: Output) -> int:
         output.result(record, "")
     if result.status == "interrupted":
         output.next("the same command goes on from here")
-        return 128 + result.signal
+        return 128 + (result.signal or 0)
     output.next(f"descant report {shlex.quote(str(folder))}")
     return 0
+
+
+def _dry(settings: Settings, folder: Path, sizes: bool, output: Output) -> int:
+    record = {"kind": "settings", "run": folder, "settings": config.flatten(settings)}
+    shown = config.to_toml(settings)
+    if sizes:
+        from descant.train.facts import facts
+
+        record["facts"] = facts(settings)
+        shown += "\n" + "\n".join(f"# {line}" for line in _told(record["facts"]))
+    output.result(record, shown)
+    output.next("the same without --dry-run")
+    return 0
+
+
+def _told(facts: Mapping[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{name}:", *_told(value, f"{indent}  ")]
+        else:
+            lines.append(
+                f"{indent}{name}: {value:,}"
+                if isinstance(value, int)
+                else f"{indent}{name}: {value}"
+            )
+    return lines
 
 
 def explained(arguments: Arguments) -> Settings:

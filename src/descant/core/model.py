@@ -35,6 +35,10 @@ class AbstractModel(eqx.Module):
         """What each agent adds to the potential, given those before it; sums to the total change."""
 
     @abc.abstractmethod
+    def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
+        """What each agent would add by each of its actions, given those before it and nobody after."""
+
+    @abc.abstractmethod
     def alternatives(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
         """What each agent would add by each of its actions, the others acting as they did."""
 
@@ -72,6 +76,12 @@ class AbstractTargetModel(AbstractModel):
         """What one agent's action adds to the state, z_ij; Yang & Liu (2026), appendix D."""
 
     @abc.abstractmethod
+    def pull(
+        self, context: PyTree, agent: Int[Array, ""], covector: Float[Array, " M"]
+    ) -> Float[Array, " A"]:
+        """Inner product of a covector with every influence vector of one agent, <v, z_ij>."""
+
+    @abc.abstractmethod
     def weight(self, context: PyTree) -> Float[Array, "N A"]:
         r"""Squared length of each influence vector, $\lVert z_{ij} \rVert^2$ in the metric."""
 
@@ -99,28 +109,24 @@ class AbstractTargetModel(AbstractModel):
         slope = jax.grad(self.potential, argnums=1)(context, chosen)
         return slope + weight * (0.5 - chosen)
 
-    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential marginal.
-
-        Between the state after all agents and the state before agent i + 1 lie the agents behind i;
-        those that chose the same action overlap with it.
+    def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
+        r"""$\langle x_{<i} - \tilde x, z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$, by one pass
+        over the agents.
         """
         weight = self.weight(context)
-        chosen = jax.nn.one_hot(action, weight.shape[-1])
-        own = jnp.sum(weight * chosen, -1)
-        slope = jnp.sum(jax.grad(self.potential, argnums=1)(context, chosen) * chosen, -1)
-        return slope - self._overlap_behind(context, action) - 0.5 * own
-
-    def _overlap_behind(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        """Sum over agents k behind i of <z_i, z_k>, by one pass from the last agent to the first."""
         metric = self.metric(context)
+        start = self.respond(context, jnp.zeros_like(weight)) - self.reference(context)
 
-        def behind(total, agent):
-            mine = self.influence(context, agent, action[agent])
-            return total + mine, jnp.sum(metric * mine * total)
+        def turn(deviation, agent):
+            slope = self.pull(context, agent, metric * deviation)
+            return deviation + self.influence(context, agent, action[agent]), slope
 
-        agents = jnp.arange(action.shape[0])
-        return jax.lax.scan(behind, jnp.zeros_like(metric), agents, reverse=True)[1]
+        slopes = jax.lax.scan(turn, start, jnp.arange(action.shape[0]))[1]
+        return slopes + 0.5 * weight
+
+    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential marginal."""
+        return jnp.take_along_axis(self.in_turn(context, action), action[:, None], axis=-1)[:, 0]
 
     def alignment(self, context: PyTree, action: Int[Array, " N"]) -> dict[str, Scalar]:
         chosen = jax.nn.one_hot(action, self.weight(context).shape[-1])

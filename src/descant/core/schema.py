@@ -261,7 +261,7 @@ def _parts(kind: Any, items: Any) -> tuple[Any, ...]:
     return (arguments[0],) * len(items) if arguments[1:] == (...,) else arguments
 
 
-def _number(value: float) -> float:
+def _number(value: int | float | str) -> float:
     try:
         number = float(value)
     except OverflowError:

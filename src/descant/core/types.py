@@ -36,9 +36,11 @@ class Spec:
     """F: features of one entity."""
     globals: int
     """G: features of the world as a whole."""
-    comparable: tuple[tuple[int, int], ...] = ()
-    """Pairs (local feature, entity feature) in the same unit, demand against supply: networks may
-    look at their difference and at its sign."""
+    supplies: tuple[tuple[int, int, int], ...] = ()
+    """Per quantity that agents ask entities for: the local feature with the demand, the entity
+    features with what is left of it and with the whole of it, all in one unit. Choosing an entity
+    takes the demand from what is left; of several entities behind one action, the tightest that has
+    enough of everything gives it."""
     fixed: bool = True
     """Whether every episode lasts exactly the horizon."""
     shared: bool = True

@@ -43,7 +43,9 @@ def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
     return rule
 
 
-def play(domain: Domain, rule: Rule, key: Key, model: AbstractModel | None) -> tuple[PyTree, PyTree]:
+def play(
+    domain: Domain, rule: Rule, key: Key, model: AbstractModel | None
+) -> tuple[PyTree, PyTree]:
     """One episode: per tick reward, diagnostics, and alignment with whether anybody acted."""
     env = domain.env
     reset_key, run_key = jax.random.split(key)

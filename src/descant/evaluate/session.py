@@ -10,6 +10,7 @@ import numpy as np
 
 from descant.core import discovery
 from descant.core.domain import Domain
+from descant.core.runtime import prepare
 from descant.evaluate.episodes import (
     Mode,
     Scores,
@@ -59,8 +60,9 @@ def evaluate_run(
     }
     if not overrides:
         folder = RunFolder(run)
-        folder.write_json("evaluation.json", evaluation)
+        # Last of the two, so that where there is an evaluation there is an episode.
         folder.write_json("episode.json", _episode(trained, keys[0], mode))
+        folder.write_json("evaluation.json", evaluation)
     return evaluation
 
 
@@ -73,6 +75,7 @@ def evaluate_domain(
         UserError: the configuration cannot be used.
     """
     start = time.perf_counter()
+    prepare()
     domain = discovery.load("domains", domain_name).make(domain_config)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     return _evaluation(domain, keys, None) | {
@@ -121,9 +124,7 @@ def _evaluation(domain: Domain, keys: Any, learned: Scores | None) -> dict[str, 
         "headline": domain.headline,
         "reference": reference,
         "policies": policies,
-        "alignment": {
-            "policies": {policy["name"]: policy.pop("alignment") for policy in policies}
-        }
+        "alignment": {"policies": {policy["name"]: policy.pop("alignment") for policy in policies}}
         if domain.model is not None
         else None,
     }

@@ -4,77 +4,149 @@ Trained with 20 servers, the same weights act on 2,000: no layer is as wide as t
 """
 
 import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from descant.core.types import Key, Observation, Spec
 from descant.nets.mlp import Layers, layers
 
 
-def pairs(local: Float[Array, "N D"], entities: Float[Array, "K F"], spec: Spec) -> Float[Array, "N K P"]:
-    """What each entity has left for each agent, per comparable quantity, and whether all of it is
-    enough; P is zero where the domain compares nothing."""
-    if not spec.comparable:
-        return jnp.zeros((local.shape[0], entities.shape[0], 0))
-    mine, theirs = (jnp.array(side) for side in zip(*spec.comparable, strict=True))
-    left = entities[None, :, theirs] - local[:, None, mine]
-    enough = jnp.all(left >= 0, axis=-1, keepdims=True).astype(left.dtype)
-    return jnp.concatenate([jnp.tanh(left), enough], axis=-1)
+class Table(NamedTuple):
+    """What a tick's agents and entities have to say, before anybody has chosen."""
 
-
-def pair_size(spec: Spec) -> int:
-    """P of `pairs`."""
-    return len(spec.comparable) + 1 if spec.comparable else 0
+    asked: Float[Array, "N K"]
+    """Query . key / sqrt(H)."""
+    agents: Float[Array, "N H"]
+    entities: Float[Array, "K H"]
+    """What each side brings to the word on a pair."""
+    demand: Float[Array, "N Q"]
+    left: Float[Array, "K Q"]
+    whole: Float[Array, "K Q"]
+    """Supplies: asked for, left and altogether, per quantity."""
 
 
 class Pointer(eqx.Module):
     """Each agent asks, each entity answers: logit = query . key / sqrt(H) + a word on the pair.
 
-    Equivariant to the order of agents and of entities. With several entities per action, consecutive
-    ones speak for it by their mean.
+    The word on the pair looks at what the entity would have left. Equivariant to the order of agents
+    and of entities. With several entities per action, consecutive ones speak for it by their mean.
     """
 
     entity: Layers
     agent: Layers
-    pair: Layers | None
+    supply: Float[Array, "P H"]
+    word: Float[Array, " H"]
     spec: Spec = eqx.field(static=True)
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
-        """Logits."""
+        """Logits of agents that choose at the same time."""
+        table = self.table(observation)
+        score = jax.vmap(self.score, in_axes=(None, 0, None))
+        logits = score(table, jnp.arange(table.asked.shape[0]), table.left)
+        return per_action(logits, observation.mask.shape[-1])
+
+    def table(self, observation: Observation) -> Table:
+        """Everything that is computed once per tick."""
         world = observation.world
-        actions = observation.mask.shape[-1]
-        keys = self.entity(_with(world.entities, world.globals))
-        # Half of an entity's code is its key, the other half what the crowd tells every agent.
-        keys, words = jnp.split(keys, 2, axis=-1)
+        width = self.word.shape[0]
+        keys, words, ours = jnp.split(
+            self.entity(_with(_compared(world.entities), world.globals)),
+            [width, 2 * width],
+            axis=-1,
+        )
+        # What the crowd of entities tells every agent.
         crowd = jnp.concatenate([jnp.mean(words, axis=0), world.globals])
-        queries = self.agent(_with(observation.local, crowd))
-        logits = queries @ _per_action(keys, actions).T / math.sqrt(keys.shape[-1])
-        if self.pair is not None:
-            about = self.pair(pairs(observation.local, world.entities, self.spec))[..., 0]
-            logits = logits + _per_action(about.T, actions).T
-        return logits
+        queries, theirs = jnp.split(self.agent(_with(observation.local, crowd)), 2, axis=-1)
+        demand, left, whole = supplies(observation, self.spec)
+        return Table(
+            asked=queries @ keys.T / math.sqrt(width),
+            agents=theirs,
+            entities=ours,
+            demand=demand,
+            left=left,
+            whole=whole,
+        )
+
+    def score(
+        self, table: Table, agent: Int[Array, ""], left: Float[Array, "K Q"]
+    ) -> Float[Array, " K"]:
+        """One agent's logits over entities that have this much left."""
+        after = left - table.demand[agent][None]
+        enough = jnp.all(after >= 0, axis=-1, keepdims=True).astype(after.dtype)
+        share = jnp.clip(after / jnp.maximum(table.whole, 1e-6), -1, 1)
+        about = jnp.concatenate([jnp.tanh(after), share, enough], axis=-1)
+        hidden = jax.nn.relu(table.entities + table.agents[agent][None] + about @ self.supply)
+        return table.asked[agent] + hidden @ self.word
 
 
 def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
     """Widths of `hidden` everywhere; the first policy is close to uniform."""
-    entity, agent, pair = jax.random.split(key, 3)
-    width = pair_size(spec)
+    entity, agent, supply, word = jax.random.split(key, 4)
+    quantities = len(spec.supplies)
+    start = jax.nn.initializers.orthogonal
     return Pointer(
         entity=layers(
-            entity, [spec.features + spec.globals, hidden, 2 * hidden], activation=jax.nn.relu
+            entity,
+            [2 * spec.features + spec.globals, hidden, 3 * hidden],
+            activation=jax.nn.relu,
         ),
         agent=layers(
             agent,
-            [spec.local + hidden + spec.globals, hidden, hidden],
+            [spec.local + hidden + spec.globals, hidden, 2 * hidden],
             activation=jax.nn.relu,
-            last=0.05,
+            last=0.1,
         ),
-        pair=layers(pair, [width, 8, 1], activation=jax.nn.relu, last=0.05) if width else None,
+        supply=start(math.sqrt(2))(supply, (2 * quantities + 1, hidden)),
+        word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
         spec=spec,
     )
+
+
+def supplies(
+    observation: Observation, spec: Spec
+) -> tuple[Float[Array, "N Q"], Float[Array, "K Q"], Float[Array, "K Q"]]:
+    """Demand, what is left and the whole, per quantity that the domain declares; Q may be zero."""
+    local, entities = observation.local, observation.world.entities
+    columns = [jnp.array(column, int) for column in zip(*spec.supplies, strict=True)] or 3 * [
+        jnp.zeros((0,), int)
+    ]
+    demand, left, whole = columns
+    return local[:, demand], entities[:, left], entities[:, whole]
+
+
+def take(
+    left: Float[Array, "K Q"],
+    whole: Float[Array, "K Q"],
+    demand: Float[Array, " Q"],
+    action: Int[Array, ""],
+    actions: int,
+) -> Float[Array, "K Q"]:
+    """What is left once somebody has chosen: of the entities behind an action, the tightest that has
+    enough gives, or the one with the largest share left if none has.
+    """
+    entities = left.shape[0]
+    index = action
+    if entities != actions:
+        size = entities // actions
+        mine = action * size + jnp.arange(size)
+        after = left[mine] - demand[None]
+        enough = jnp.all(after >= 0, axis=-1)
+        share = jnp.min(left[mine] / jnp.maximum(whole[mine], 1e-6), axis=-1)
+        rank = jnp.where(jnp.any(enough), jnp.where(enough, -share, -jnp.inf), share)
+        index = mine[jnp.argmax(rank)]
+    chosen = jnp.arange(entities) == index
+    return left - jnp.where(chosen[:, None], demand, 0.0)
+
+
+def per_action(logits: Float[Array, "*b K"], actions: int) -> Float[Array, "*b A"]:
+    """Entities behind one action speak for it by their mean."""
+    if logits.shape[-1] == actions:
+        return logits
+    return jnp.mean(logits.reshape(*logits.shape[:-1], actions, -1), axis=-1)
 
 
 class Pooled(eqx.Module):
@@ -102,13 +174,15 @@ def pooled(key: Key, spec: Spec, *, hidden: int = 32) -> Pooled:
     )
 
 
+def _compared(entities: Float[Array, "K F"]) -> Float[Array, "K 2*F"]:
+    """Features, and how each entity's stand out from the crowd's, in deviations: a choice between
+    entities hangs on their differences, which may be small beside what they have in common."""
+    centred = entities - jnp.mean(entities, axis=0, keepdims=True)
+    deviation = jnp.sqrt(jnp.mean(centred**2, axis=0, keepdims=True))
+    return jnp.concatenate([entities, centred / (deviation + 0.02)], axis=-1)
+
+
 def _with(rows: Float[Array, "K F"], common: Float[Array, " G"]) -> Float[Array, "K F+G"]:
     """The same numbers appended to every row."""
     spread = jnp.broadcast_to(common, (rows.shape[0], common.shape[0]))
     return jnp.concatenate([rows, spread], axis=-1)
-
-
-def _per_action(rows: Float[Array, "K H"], actions: int) -> Float[Array, "A H"]:
-    if rows.shape[0] == actions:
-        return rows
-    return jnp.mean(rows.reshape(actions, -1, rows.shape[-1]), axis=1)

@@ -4,30 +4,30 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.types import Key
-
 ILLEGAL = -1e9
 """Log-probability of an illegal action: finite, so that gradients stay numbers."""
 
 
 def masked_log_softmax(
-    logits: Float[Array, "*b A"], mask: Bool[Array, "*b A"]
+    logits: Float[Array, "*b A"], mask: Bool[Array, "*#b A"]
 ) -> Float[Array, "*b A"]:
     """Log-probabilities over legal actions."""
     return jax.nn.log_softmax(jnp.where(mask, logits, ILLEGAL), axis=-1)
 
 
-def draw(key: Key, log_probabilities: Float[Array, "*b A"]) -> Int[Array, "*b"]:
-    """One action per row, by inverting the distribution function: one uniform number each.
+def invert(
+    log_probabilities: Float[Array, "*b A"], level: Float[Array, "*b"]
+) -> Int[Array, "*b"]:
+    """The action at a level in [0, 1) of the distribution function; at a uniform level, a draw.
 
-    Rounding can leave the last cumulative sum below the uniform number; the count then stops at the
-    last action that has any probability.
+    Rounding can leave the last cumulative sum at or below the level; the count then stops at the last
+    action that has any probability.
     """
     probabilities = jnp.exp(log_probabilities)
     total = jnp.cumsum(probabilities, axis=-1)
-    level = jax.random.uniform(key, (*total.shape[:-1], 1)) * total[..., -1:]
+    below = total <= level[..., None] * total[..., -1:]
     last = total.shape[-1] - 1 - jnp.argmax(jnp.flip(probabilities > 0, -1), axis=-1)
-    return jnp.minimum(jnp.sum(total <= level, axis=-1), last)
+    return jnp.minimum(jnp.sum(below, axis=-1), last)
 
 
 def chosen(values: Float[Array, "*b A"], action: Int[Array, "*b"]) -> Float[Array, "*b"]:

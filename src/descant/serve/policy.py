@@ -56,7 +56,7 @@ def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
     policy = trained.policy(seed)
     return Policy(
         sample=jax.jit(lambda observation, key: policy.sample(observation, key)[0]),
-        best=jax.jit(policy.best),
+        best=jax.jit(lambda observation: policy.best(observation)),
         domain=trained.domain,
         iteration=trained.iteration,
     )

@@ -148,6 +148,23 @@ def latest(
     return None, messages
 
 
+def clear(folder: Path, storage: Storage = DISK) -> None:
+    """Remove all checkpoints, those set aside too; files that are not ours stay.
+
+    Raises:
+        PlaceError: a checkpoint cannot be removed.
+    """
+    if not folder.is_dir():
+        return
+    with explained(f"Removing the checkpoints in {folder}", folder):
+        _sweep(folder, storage)
+        for step in _steps(folder, storage):
+            _discard(folder / f"{step:08d}", storage)
+        for name in storage.names(folder):
+            if re.fullmatch(r"quarantine-\d{8,}-\d+", name):
+                storage.remove(folder / name)
+
+
 def digest(leaves: Mapping[str, np.ndarray]) -> str:
     """SHA-256 over the names, dtypes, shapes and bytes of all leaves, whatever their order."""
     total = hashlib.sha256()

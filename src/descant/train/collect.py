@@ -34,8 +34,8 @@ def collect(
 ) -> tuple[Worlds, Rollout]:
     """Step all worlds `steps` times under the learner's policy.
 
-    With `renew`, a world whose episode ends starts anew; without, the caller knows that episodes end
-    just where the rollout does, and nothing is spent on it.
+    With `renew`, a world whose episode ends starts anew; without, the caller knows that episodes
+    end just where the rollout does, and nothing is spent on it.
     """
     policy = algorithm.policy(learner)
     count = worlds.observation.active.shape[0]

@@ -20,7 +20,7 @@ class Train:
     keep: int = 3
     """Checkpoints kept; older ones are removed once a newer one is safely on disk."""
     validation: int = 8
-    """Scenarios on which the rules are measured before training, for the live gap; 0 leaves it out."""
+    """Scenarios on which the rules are measured before training, for the live gap; 0 for none."""
     scenarios: int = 40
     """Held-out scenarios of the comparison at the end; 0 leaves it out."""
     max_bad: int = 10

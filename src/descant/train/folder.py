@@ -160,6 +160,42 @@ class RunFolder:
             self._replace(self._lines(name), b"".join(line + b"\n" for line in kept))
         return len(lines) - len(kept)
 
+    def mend(self, name: str, iteration: int) -> list[str]:
+        """Keep the rows up to an iteration, each once and in order, whatever happened to the file.
+
+        A file with lines that are no rows is kept beside as `NAME.jsonl.damaged`.
+
+        Returns:
+            A sentence for each thing that is not as training left it.
+
+        Raises:
+            PlaceError: the file cannot be read or written.
+        """
+        path = self._lines(name)
+        content = b""
+        if path.exists():
+            with explained(f"Reading {path}", self.path):
+                content = self.storage.read(path)
+        rows, bad = _sound_rows(content)
+        if bad:
+            self._replace(path.with_name(f"{path.name}.damaged"), content)
+        kept = [rows[at] for at in sorted(rows) if 1 <= at <= iteration]
+        sound = b"".join(line + b"\n" for line in kept)
+        if sound != content:
+            self._replace(path, sound)
+        messages = []
+        if bad:
+            messages.append(
+                f"{path}, line {', '.join(map(str, bad))}: expected a row, got something else; "
+                f"the file is kept as {path.name}.damaged."
+            )
+        if len(kept) < iteration:
+            messages.append(
+                f"{path} has no rows for {iteration - len(kept)} of {iteration} iterations, so "
+                f"curves have gaps; training itself is not affected."
+            )
+        return messages
+
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of the folder so that it is never seen half written.
 
@@ -245,6 +281,22 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise UserError(f"{path}, line {number}: expected a JSON object, got {line[:40]!r}.")
     return row
+
+
+def _sound_rows(content: bytes) -> tuple[dict[int, bytes], list[int]]:
+    """Lines by iteration, and the numbers of the lines that are no rows."""
+    rows: dict[int, bytes] = {}
+    bad = []
+    # What follows the last line break was torn by a crash.
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):
+        row = None
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+        if isinstance(row, dict) and type(row.get("iteration")) is int:
+            rows[row["iteration"]] = line
+        else:
+            bad.append(number)
+    return rows, bad
 
 
 def _seeds(row: dict[str, Any]) -> list[dict[str, Any]]:

@@ -53,9 +53,7 @@ def begin(plan: Plan, key: Key) -> Run:
     return Run(plan.algorithm.init(learner_key), worlds, jnp.int32(0), jnp.int32(0))
 
 
-def iterate(
-    plan: Plan, run: Run, key: Key, index: Int[Array, ""]
-) -> tuple[Run, dict[str, Scalar]]:
+def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run, dict[str, Scalar]]:
     """Roll out, learn, and take the result only if all of it is finite."""
     open_key, roll_key, learn_key = jax.random.split(jax.random.fold_in(key, index), 3)
     worlds = run.worlds
@@ -66,9 +64,13 @@ def iterate(
     )
     progress = index / max(plan.iterations - 1, 1)
     learner, metrics = plan.algorithm.update(run.learner, rollout, progress, learn_key)
-    site = first_bad(rollout, learner)
+    site = first_bad(rollout, learner, None if plan.whole else worlds)
     good = site == 0
     learner = jax.tree.map(lambda new, old: jnp.where(good, new, old), learner, run.learner)
+    if not plan.whole:
+        # What a world lost to NaN will not come back, and no checkpoint may hold it.
+        fresh, lost = open_worlds(plan.env, open_key, plan.rollouts), ~_finite(worlds)
+        worlds = jax.tree.map(lambda new, old: jnp.where(lost, new, old), fresh, worlds)
     run = Run(
         learner=learner,
         worlds=None if plan.whole else worlds,
@@ -86,20 +88,39 @@ def iterate(
     return run, metrics
 
 
-SITES = ("reward", "observation", "context", "probes", "value", "log_prob", "learner")
-"""Where something that is not finite may first be seen, in the order in which it spreads."""
+SITES = ("observation", "context", "value", "log_prob", "probes", "reward", "state", "learner")
+"""Where something that is not finite may be seen, in the order in which a tick makes it."""
 
 
-def first_bad(rollout: Rollout, learner: PyTree) -> Int[Array, ""]:
-    """1 + index into `SITES` of the first that holds NaN or infinity; 0 if all is finite."""
-    parts = [getattr(rollout, name) for name in SITES[:-1]] + [learner]
-    bad = jnp.stack([~_finite(part) for part in parts])
-    return jnp.where(jnp.any(bad), 1 + jnp.argmax(bad), 0)
+def first_bad(rollout: Rollout, learner: PyTree, worlds: PyTree = None) -> Int[Array, ""]:
+    """1 + index into `SITES` of where NaN or infinity stood first; 0 if all is finite."""
+    never = rollout.reward.shape[0] + 2
+    ticks = [_first_tick(getattr(rollout, name), never) for name in SITES[:-2]]
+    ticks += [jnp.where(_finite(worlds), never, never - 2)]
+    ticks += [jnp.where(_finite(learner), never, never - 1)]
+    first = jnp.stack(ticks)
+    return jnp.where(jnp.min(first) < never, 1 + jnp.argmin(first), 0)
+
+
+def _first_tick(tree: PyTree, never: int) -> jax.Array:
+    """The first index along the leading axis at which some leaf is not finite."""
+    finite = [
+        jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        for leaf in _floats(tree)
+        if leaf.size
+    ]
+    if not finite:
+        return jnp.int32(never)
+    bad = ~jnp.all(jnp.stack(finite), axis=0)
+    return jnp.where(jnp.any(bad), jnp.argmax(bad), never)
 
 
 def _finite(tree: PyTree) -> jax.Array:
-    floats = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in floats], dtype=bool))
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in _floats(tree)], dtype=bool))
+
+
+def _floats(tree: PyTree) -> list[jax.Array]:
+    return [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
 def compile_period(plan: Plan, run: Run, keys: Key, length: int) -> Callable:

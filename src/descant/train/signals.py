@@ -2,11 +2,16 @@
 
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+
+
+def _say(text: str) -> None:
+    # Past Python's buffers, which somebody who hangs in a write may have locked.
+    with suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())
 
 
 @dataclass
@@ -15,6 +20,10 @@ class Stop:
 
     requested: int | None = None
     """The signal that asked, or none so far."""
+    idle: bool = False
+    """Whether nothing would be lost by leaving; then the first signal leaves at once."""
+    say: Callable[[str], None] = _say
+    """How to tell; a progress display says it in its own way."""
 
     @property
     def code(self) -> int:
@@ -23,46 +32,67 @@ class Stop:
 
 
 @contextmanager
-def graceful() -> Iterator[Stop]:
+def graceful(*, idle: bool = False) -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a flag to be looked at between periods.
 
     Signals that the parent process chose to ignore, as `nohup` does, stay ignored. Outside the main
     thread, where Python allows no handlers, the flag is never raised.
+
+    Args:
+        idle: start with nothing to lose.
     """
-    stop = Stop()
+    stop = Stop(idle=idle)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     handled = [number for number, handler in old.items() if handler is not signal.SIG_IGN]
+    # Python's handlers wait while the main thread compiles or computes outside Python. The number
+    # that the system writes into this pipe does not, nor does the thread that reads it.
+    hear, tell = os.pipe()
+    os.set_blocking(tell, False)
+    listener = threading.Thread(target=_listen, args=(hear, stop, set(handled)), daemon=True)
+    listener.start()
+    before = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     try:
         for number in handled:
-            signal.signal(number, lambda number, _: _answer(stop, number))
+            signal.signal(number, lambda number, _: _note(stop, number))
         yield stop
     finally:
         for number in handled:
             signal.signal(number, old[number] or signal.SIG_DFL)
+        signal.set_wakeup_fd(before)
+        os.close(tell)
+        listener.join()
+        os.close(hear)
 
 
-def _answer(stop: Stop, number: int) -> None:
-    if stop.requested is not None:
-        _leave(number)
-    stop.requested = number
-    name = signal.Signals(number).name
-    _say(f"\n{name}: finishing this period, then saving; press Ctrl-C again to leave now.\n")
+def _note(stop: Stop, number: int) -> None:
+    if stop.requested is None:
+        stop.requested = number
+
+
+def _listen(hear: int, stop: Stop, handled: set[int]) -> None:
+    """Answer each signal; ends when the other end of the pipe is closed."""
+    told = False
+    while heard := os.read(hear, 1):
+        number = heard[0]
+        if number not in handled:
+            continue
+        _note(stop, number)
+        name = signal.Signals(number).name
+        if stop.idle:
+            stop.say(f"{name}: stopped; nothing is lost, the same command does the rest.")
+            _leave(number)
+        if told:
+            _leave(number)
+        told = True
+        stop.say(f"{name}: finishing this period, then saving; press Ctrl-C again to leave now.")
 
 
 def _leave(number: int) -> None:
-    # A handler may run inside a flush, which then refuses a second one.
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, RuntimeError, AttributeError):
-            stream.flush()
     # A progress display hides the cursor and will not get the chance to show it again.
-    _say("\x1b[?25h" if os.isatty(2) else "")
+    if os.isatty(2):
+        with suppress(OSError):
+            os.write(2, b"\x1b[?25h\n")
     os._exit(128 + number)
-
-
-def _say(text: str) -> None:
-    # Past Python's buffers: the handler may have interrupted a write to sys.stderr.
-    with suppress(OSError):
-        os.write(2, text.encode())

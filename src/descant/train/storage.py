@@ -121,6 +121,8 @@ class Storage:
 DISK = Storage()
 """The real disk."""
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 
 @contextmanager
 def explained(doing: str, place: Path, needed: int = 0) -> Iterator[None]:
@@ -137,7 +139,7 @@ def explained(doing: str, place: Path, needed: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        room = _room(place, needed) if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        room = _room(place, needed) if error.errno in _FULL else ""
         raise PlaceError(f"{doing} failed: {error.strerror or error}.{room}") from error
 
 

@@ -10,7 +10,7 @@ import oracle
 from jax import lax
 
 from descant.core.types import Spec
-from descant.domains.cloud.env import Cluster, State, comparable, sizes
+from descant.domains.cloud.env import Cluster, State, sizes
 from descant.domains.cloud.model import Placement, prepare
 from descant.domains.cloud.workload import AbstractWorkload, Scenario
 
@@ -46,9 +46,11 @@ def scenario_of(drawn: oracle.Scenario) -> Scenario:
     duration = np.zeros(JOBS, np.int32)
     duration[:kept] = np.floor(drawn.duration[:kept])
     efficiency = np.rint(np.asarray(drawn.efficiency) * 1000)
+    # That of memory is observed and decides nothing.
+    efficiency = np.stack([efficiency, efficiency - 20], -1)
     return Scenario(
         capacity=jnp.asarray(drawn.capacity, jnp.int32),
-        efficiency=jnp.asarray(np.stack([efficiency, efficiency], -1), jnp.int32),
+        efficiency=jnp.asarray(efficiency, jnp.int32),
         place=jnp.asarray(np.arange(servers) if drawn.place is None else drawn.place, jnp.int32),
         arrived=jnp.asarray(np.cumsum(drawn.arrivals), jnp.int32),
         demand=jnp.asarray(demand),
@@ -73,7 +75,6 @@ def world(
             actions=drawn.clusters,
             horizon=horizon,
             entities=servers,
-            comparable=comparable(resources, True),
             **sizes(resources, True),
         ),
         workload=Given(

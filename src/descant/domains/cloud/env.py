@@ -367,7 +367,7 @@ class Cluster(AbstractEnv):
         if not self.guarded:
             return jnp.ones((1, self.groups), bool)
         capacity = state.scenario.capacity
-        possible = jnp.all(hand.demand[:, None] <= capacity, axis=-1)
+        possible = jnp.all(hand.demand[:, None] <= capacity[None], axis=-1)
         return jnp.any(possible.reshape(possible.shape[0], self.groups, -1), axis=-1)
 
     def _entities(self, state: State) -> Float[Array, "M F"]:
@@ -380,10 +380,9 @@ class Cluster(AbstractEnv):
             capacity / jnp.array([self.workload.capacity_scale]),
         ]
         if self.full:
-            columns += [
-                servers.committed / jnp.maximum(capacity, 1),
-                (capacity - servers.running) / jnp.array([self.workload.job_scale]),
-            ]
+            scale = jnp.array([self.workload.job_scale])
+            left = capacity - servers.committed
+            columns += [servers.committed / jnp.maximum(capacity, 1), left / scale, capacity / scale]
         return jnp.concatenate(columns, axis=-1)
 
     def _globals(self, state: State, active: Bool[Array, " N"]) -> Float[Array, " G"]:
@@ -423,12 +422,12 @@ def sizes(resources: int, full: bool) -> dict[str, int]:
     entity = 2 * resources + 3
     return {
         "local": resources * (2 if full else 1),
-        "features": entity + (2 * resources if full else 0),
+        "features": entity + (3 * resources if full else 0),
         "globals": 4 + resources if full else 1,
     }
 
 
-def comparable(resources: int, full: bool) -> tuple[tuple[int, int], ...]:
-    """Demand of the job at hand against free capacity, in the same unit, where both are observed."""
-    first = 2 * resources + 3 + resources
-    return tuple((r, first + r) for r in range(resources)) if full else ()
+def supplies(resources: int, full: bool) -> tuple[tuple[int, int, int], ...]:
+    """Demand of the job at hand, what committed load leaves, and capacity, where all are observed."""
+    left = 2 * resources + 3 + resources
+    return tuple((r, left + r, left + resources + r) for r in range(resources)) if full else ()

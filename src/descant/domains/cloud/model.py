@@ -87,6 +87,11 @@ class Placement(AbstractTargetModel):
     ) -> Float[Array, " M"]:
         return jnp.zeros_like(context.load).at[action].set(context.demand[agent]).reshape(-1)
 
+    def pull(
+        self, context: Context, agent: Int[Array, ""], covector: Float[Array, " M"]
+    ) -> Float[Array, " A"]:
+        return covector.reshape(context.load.shape) @ context.demand[agent]
+
     def weight(self, context: Context) -> Float[Array, "N A"]:
         return context.demand**2 @ _metric(context).T
 

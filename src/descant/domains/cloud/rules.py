@@ -40,7 +40,7 @@ class View(NamedTuple):
         """Dominant utilisation by running jobs."""
         return dominant(self.running, self.capacity)
 
-    def committed(self, demand: Int[Array, " R"] | int = 0) -> Float[Array, " M"]:
+    def committed(self, demand: Int[Array, "1 R"] | int = 0) -> Float[Array, " M"]:
         """Dominant share of running and waiting jobs, and of one more."""
         return dominant(self.running + self.queued + demand, self.capacity)
 
@@ -85,25 +85,25 @@ def most_efficient_first(view: View, demand):
 
 def least_allocated(view: View, demand):
     """Kubernetes NodeResourcesFit, LeastAllocated: the highest mean free share after placement."""
-    after = view.share(view.running + demand)
+    after = view.share(view.running + demand[None])
     return -jnp.mean(after, axis=-1), jnp.zeros_like(after[:, 0])
 
 
 def most_allocated(view: View, demand):
     """Kubernetes MostAllocated: the highest mean used share after placement."""
-    after = view.share(view.running + demand)
+    after = view.share(view.running + demand[None])
     return jnp.mean(after, axis=-1), jnp.zeros_like(after[:, 0])
 
 
 def balanced_allocation(view: View, demand):
     """Kubernetes BalancedAllocation: the most equal used shares over resources."""
-    after = view.share(view.running + demand)
+    after = view.share(view.running + demand[None])
     return -jnp.std(after, axis=-1), jnp.zeros_like(after[:, 0])
 
 
 def shortest_queue(view: View, demand):
     """Join the shortest queue, ties by the lowest dominant share with the job."""
-    return -view.waiting.astype(jnp.float32), -view.committed(demand)
+    return -view.waiting.astype(jnp.float32), -view.committed(demand[None])
 
 
 GREEDY: dict[str, Score] = {

@@ -148,6 +148,71 @@ class Paper(AbstractWorkload):
         memory = jnp.clip(memory, *(pick(*ends) for ends in zip(*memory_clip, strict=True)))
         mean, deviation, clip = cloud.DURATION
         duration = jnp.clip(jnp.exp(mean + deviation * jax.random.normal(length, (n,))), *clip)
-        units = jnp.array([cloud.UNITS["cpu"], cloud.UNITS["memory"]])
+        units = jnp.array([[cloud.UNITS["cpu"], cloud.UNITS["memory"]]])
         demand = jnp.maximum(1, jnp.rint(jnp.stack([cores, memory], -1) * units))
         return demand.astype(jnp.int32), jnp.floor(duration).astype(jnp.int32)
+
+
+class Replay(AbstractWorkload):
+    """Scenarios from an imported trace: nodes drawn from its list, its jobs in order of arrival.
+
+    A scenario takes as many consecutive jobs as bring the drawn nodes to the target utilisation, in
+    their tightest resource, when arrivals end; their arrival times are stretched or squeezed to fit,
+    so bursts and lulls stay. Behind the last job of the trace follows the first. Jobs that none of
+    the drawn nodes could ever hold are passed over.
+    """
+
+    nodes: Int[Array, "nodes R"]
+    demand: Int[Array, "J R"]
+    duration: Int[Array, " J"]
+    """Ticks."""
+    gap: Float[Array, " J"]
+    """Seconds from each job to the next."""
+    servers: int = eqx.field(static=True)
+    resources: tuple[str, ...] = eqx.field(static=True)
+    load: tuple[float, float] = eqx.field(static=True)
+    horizon: int = eqx.field(static=True)
+    arrivals: int = eqx.field(static=True)
+    jobs: int = eqx.field(static=True)
+    longest: int = eqx.field(static=True)
+    job_scale: tuple[float, ...] = eqx.field(static=True)
+    capacity_scale: tuple[float, ...] = eqx.field(static=True)
+
+    def draw(self, key: Key) -> Scenario:
+        which, load, start = jax.random.split(key, 3)
+        listed = self.nodes.shape[0]
+        node = jax.random.choice(which, listed, (self.servers,), replace=self.servers > listed)
+        capacity = self.nodes[node]
+        possible = jnp.any(jnp.all(self.demand[:, None] <= capacity[None], axis=-1), axis=1)
+        count = jnp.sum(possible)
+        # Possible jobs first, in their order.
+        order = jnp.argsort(~possible)
+        low, high = self.load
+        target = jax.random.uniform(load, minval=low, maxval=high)
+        taken = jnp.round(target * self._full(capacity, possible)).astype(jnp.int32)
+        taken = jnp.clip(taken, 1, self.jobs)
+        offset = jax.random.randint(start, (), 0, jnp.maximum(count, 1))
+        row = order[(offset + jnp.arange(self.jobs)) % jnp.maximum(count, 1)]
+        passed = jnp.cumsum(self.gap[row])
+        since = jnp.concatenate([jnp.zeros(1), passed[:-1]])
+        tick = jnp.floor(since / passed[taken - 1] * self.arrivals).astype(jnp.int32)
+        arrived = jnp.searchsorted(tick, jnp.arange(self.horizon), side="right")
+        return Scenario(
+            capacity=capacity,
+            efficiency=jnp.full((self.servers, 2), 1000, jnp.int32),
+            place=jnp.arange(self.servers),
+            arrived=jnp.where(count > 0, jnp.minimum(arrived, taken), 0).astype(jnp.int32),
+            demand=self.demand[row],
+            duration=self.duration[row],
+            offset=jnp.int32(0),
+        )
+
+    def _full(self, capacity: Int[Array, "M R"], possible: Array) -> Float[Array, ""]:
+        """Jobs that bring the tightest resource to full use when arrivals end: a job that arrived
+        t ticks ago is still there if it lasts longer than t."""
+        stay = jnp.minimum(self.duration, self.arrivals)
+        share = possible / jnp.maximum(jnp.sum(possible), 1)
+        work = (share * stay) @ self.demand.astype(jnp.float32)
+        total = jnp.sum(capacity.astype(jnp.float32), axis=0)
+        per_tick = jnp.min(jnp.where(work > 0, total / jnp.maximum(work, 1e-9), jnp.inf))
+        return per_tick * self.arrivals

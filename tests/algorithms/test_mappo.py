@@ -1,0 +1,67 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import pytest
+from builders import SMALL
+from toys import balance
+
+from descant.algorithms import mappo
+from descant.core.errors import UserError
+from descant.nets.policy import Independent, InOrder
+from descant.testing.contracts import check_algorithm
+from descant.train.loop import begin, iterate, plan
+
+TOY = balance.make(balance.Config())
+
+
+@pytest.mark.parametrize("net", ["mlp", "linear"])
+def test_other_networks_hold_the_contract(net):
+    check_algorithm(lambda d: mappo.make(replace(SMALL, net=net), d), TOY)
+
+
+def test_a_world_with_nothing_in_it():
+    toy = balance.make(balance.Config(world=False, stop=0.2))
+    check_algorithm(lambda d: mappo.make(replace(SMALL, net="mlp"), d), toy)
+
+
+def test_agents_choose_in_turn_where_there_is_something_to_take():
+    def head(toy, **changes):
+        return jax.eval_shape(mappo.make(replace(SMALL, **changes), toy).init, jax.random.key(0))
+
+    assert isinstance(head(TOY).actor, InOrder)
+    assert isinstance(head(TOY, order="together").actor, Independent)
+    assert isinstance(head(TOY, net="mlp").actor, Independent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"hidden": 0}, "hidden"),
+        ({"minibatch": 0}, "minibatch"),
+        ({"depth": -1}, "depth"),
+        ({"clip": 0.0}, "clip"),
+        ({"rate": float("nan")}, "rate"),
+        ({"discount": 1.5}, "discount"),
+        ({"entropy": -0.1}, "entropy"),
+    ],
+)
+def test_values_out_of_range_are_named(changes, name):
+    with pytest.raises(UserError, match=f"^algorithm.{name}: expected"):
+        mappo.make(replace(SMALL, **changes), TOY)
+
+
+def test_it_learns():
+    """A few dozen updates beat chance by far, without any model."""
+    toy = balance.make(balance.Config(horizon=8))
+    config = replace(SMALL, rate=0.02, critic_rate=0.02, discount=0.5)
+    total = 40
+    what = plan(mappo.make(config, toy), toy.env, rollouts=8, steps=0, iterations=total)
+
+    def run(key):
+        step = lambda run, index: iterate(what, run, key, index)  # noqa: E731
+        return jax.lax.scan(step, begin(what, key), jnp.arange(total))[1]["return"]
+
+    returns = jax.jit(run)(jax.random.key(0))
+    first, last = float(returns[:4].mean()), float(returns[-8:].mean())
+    assert last > 0.8 * first, (first, last)

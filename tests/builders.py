@@ -1,0 +1,74 @@
+"""Small things that several tests build from."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from descant.algorithms import mappo
+from descant.core.types import Observation, Rollout
+from toys import balance
+
+SMALL = mappo.Config(hidden=8, depth=1, embedding=2, minibatch=4, minibatches=0, epochs=2)
+"""MAPPO that compiles fast."""
+
+
+class Tabular(eqx.Module):
+    """A network that says the same whatever it sees."""
+
+    logits: Float[Array, "N A"]
+
+    def __call__(self, observation: Observation) -> Float[Array, "N A"]:
+        return self.logits
+
+
+def observations(config: balance.Config, key: Any, count: int) -> Observation:
+    """Observations of the toy at the start of `count` scenarios and a tick later, [count, ...]."""
+    env = balance.make(config).env
+
+    def one(key):
+        state, _ = env.reset(key)
+        action = jax.random.randint(key, (config.agents,), 0, config.bins)
+        return env.step(key, state, action)[1].observation
+
+    return jax.jit(jax.vmap(one))(jax.random.split(key, count))
+
+
+def rollout(seed: int = 0, ticks: int = 5, scenarios: int = 2, **config: Any) -> Rollout:
+    """Rollouts of the toy under random legal actions, with a made-up critic."""
+    toy = balance.make(balance.Config(**config))
+    env, model = toy.env, toy.model
+
+    def tick(carry, key):
+        state, observation = carry
+        action = balance.anywhere(state, observation, key)
+        after, step = env.step(key, state, action)
+        kept = {
+            "observation": observation,
+            "action": action,
+            "reward": step.reward,
+            "terminated": step.terminated,
+            "truncated": step.truncated,
+            "context": model.context(state),
+            "probes": {"slope": model.marginal(model.context(state), action)},
+            "diagnostics": step.diagnostics,
+        }
+        return (after, step.observation), kept
+
+    def one(key):
+        return jax.lax.scan(tick, env.reset(key), jax.random.split(key, ticks))[1]
+
+    kept = jax.jit(jax.vmap(one, out_axes=1))(jax.random.split(jax.random.key(seed), scenarios))
+    rng = np.random.default_rng(seed)
+    shape = (ticks, scenarios)
+    chance = jnp.mean(kept["observation"].mask, axis=-1) * env.spec.actions
+    value = rng.normal(size=(ticks + 1, scenarios, 1)).astype(np.float32)
+    return Rollout(
+        log_prob=-jnp.log(chance),
+        value=jnp.array(value[:-1]),
+        bootstrap=jnp.array(value[1:]),
+        **kept | {"terminated": jnp.zeros(shape, bool).at[2].set(True)},
+    )

@@ -1,0 +1,81 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from builders import observations
+from descant.nets import mlp
+from toys import balance
+
+CONFIG = balance.Config(agents=3, bins=4)
+SPEC = balance.make(CONFIG).env.spec
+KEY = jax.random.key(0)
+
+
+def one(seed=0, config=CONFIG):
+    return jax.tree.map(lambda x: x[0], observations(config, jax.random.key(seed), 1))
+
+
+def test_layers_start_orthogonal_with_their_gains():
+    net = mlp.layers(KEY, [5, 5, 5, 3], last=0.01)
+    for weight, gain in zip(net.weights, [2**0.5, 2**0.5, 0.01], strict=True):
+        square = weight.T @ weight / gain**2
+        np.testing.assert_allclose(square, np.eye(len(square)), atol=1e-5)
+    assert all(float(jnp.abs(bias).max()) == 0 for bias in net.biases)
+
+
+def test_layers_take_any_batch_axes():
+    net = mlp.layers(KEY, [3, 5, 2])
+    net = jax.tree.map(lambda x: x + 0.1, net)
+    x = jax.random.normal(KEY, (4, 6, 3))
+    each = jax.vmap(jax.vmap(net))(x)
+    np.testing.assert_allclose(net(x), each, rtol=1e-5, atol=1e-6)
+    (first, last), (bias, _) = net.weights, net.biases
+    by_hand = jnp.tanh(x @ first + bias[None, None]) @ last + 0.1
+    np.testing.assert_allclose(net(x), by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+@pytest.mark.parametrize("world", [True, False])
+def test_per_agent_is_one_network_on_concatenated_views(depth, world):
+    config = balance.Config(agents=3, bins=4, world=world)
+    spec, observation = balance.make(config).env.spec, one(config=config)
+    net = mlp.per_agent(KEY, spec, hidden=8, depth=depth, embedding=4)
+    net = jax.tree.map(lambda x: x + 0.01, net)
+    weight = jnp.concatenate([net.shared, net.own])
+    common = mlp.shared_view(observation, spec)
+    assert common.shape == (mlp.shared_size(spec),)
+    for agent in range(3):
+        row = jnp.concatenate([common, observation.local[agent], net.embedding[agent]])
+        logits = row @ weight + net.bias
+        logits = logits if depth == 0 else net.rest(jnp.tanh(logits))
+        np.testing.assert_allclose(net(observation)[agent], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_only_the_index_tells_equal_agents_apart():
+    observation = one(config=balance.Config(world=False))
+    spec = balance.make(balance.Config(world=False)).env.spec
+    with_index = mlp.per_agent(KEY, spec, hidden=8, depth=1, embedding=4)(observation)
+    without = mlp.per_agent(KEY, spec, hidden=8, depth=1, embedding=0)(observation)
+    assert float(jnp.abs(with_index[0] - with_index[1]).max()) > 1e-5
+    np.testing.assert_allclose(without[0], without[1], rtol=1e-5, atol=1e-7)
+
+
+def test_the_linear_model_is_linear():
+    net = mlp.per_agent(KEY, SPEC, depth=0)
+    assert net.embedding.shape == (3, 0)
+    a, b = one(0), one(1)
+    middle = jax.tree.map(lambda x, y: x if x.dtype == bool else (x + y) / 2, a, b)
+    np.testing.assert_allclose(net(middle), (net(a) + net(b)) / 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_flat_critic_sees_the_world_and_the_view(depth):
+    net = mlp.flat(KEY, SPEC, hidden=8, depth=depth)
+    observation = one()
+    value = net(observation, observation.local[0])
+    row = jnp.concatenate([mlp.shared_view(observation, SPEC), observation.local[0]])
+    assert value.shape == ()
+    np.testing.assert_allclose(value, net.body(row)[0], rtol=1e-6)
+    assert float(value) != float(net(observation, observation.local[0] + 1))
+    assert float(value) != float(net(one(5), observation.local[0]))

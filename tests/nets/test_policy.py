@@ -1,0 +1,120 @@
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from builders import Tabular, observations
+from descant.nets import set as sets
+from descant.nets.policy import Independent, InOrder
+from toys import balance
+
+CONFIG = balance.Config(agents=3, bins=3, idle=0.0, closed=0.3)
+SPEC = balance.make(CONFIG).env.spec
+DRAWS = 6000
+assess = jax.jit(lambda policy, *given: policy.assess(*given))
+
+
+@pytest.fixture(scope="module")
+def observation():
+    many = observations(CONFIG, jax.random.key(4), 1)
+    return jax.tree.map(lambda x: x[0], many)
+
+
+@pytest.fixture(scope="module")
+def net():
+    start = sets.pointer(jax.random.key(1), SPEC, hidden=8)
+    return eqx.tree_at(lambda n: n.word, start, 4.0 * jnp.sign(start.word))
+
+
+def draw(policy, observation, seed=0):
+    keys = jax.random.split(jax.random.key(seed), DRAWS)
+    return jax.jit(jax.vmap(policy.sample, in_axes=(None, 0)))(observation, keys)
+
+
+@pytest.mark.parametrize("head", [Independent, InOrder])
+def test_joint_frequencies_follow_the_chances_that_assess_states(head, net, observation):
+    policy = head(net=net)
+    actions, log_prob = draw(policy, observation)
+    joint = jnp.array(list(itertools.product(range(3), repeat=3)))
+    said = jax.vmap(policy.assess, in_axes=(None, 0))(observation, joint)
+    chances = np.exp(np.asarray(jnp.sum(said.log_prob, axis=-1), np.float64))
+    assert chances.sum() == pytest.approx(1, abs=1e-4)
+    cells = np.asarray(actions @ jnp.array([9, 3, 1]))
+    count = np.bincount(cells, minlength=27)
+    assert not observation.mask.all(), "the toy must close a bin here"
+    assert count[chances < 1e-12].sum() == 0, "an illegal action was drawn"
+    often = DRAWS * chances > 5
+    expected = np.append(chances[often], chances[~often].sum() + 1e-9)
+    seen = np.append(count[often], count[~often].sum())
+    assert stats.chisquare(seen, expected / expected.sum() * DRAWS).pvalue > 1e-3
+    np.testing.assert_allclose(log_prob[:50], said.log_prob[cells[:50]], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("head", [Independent, InOrder])
+def test_best_takes_the_likeliest_turn_by_turn(head, net, observation):
+    policy = head(net=net)
+    best = jax.jit(lambda o: policy.best(o))(observation)
+    chances = assess(policy, observation, best).probabilities
+    np.testing.assert_array_equal(best, jnp.argmax(chances, axis=-1))
+
+
+def test_agents_in_order_know_those_before_them_and_nobody_after(net, observation):
+    policy = InOrder(net=net)
+    open_all = eqx.tree_at(lambda o: o.mask, observation, jnp.ones((3, 3), bool))
+    first = assess(policy, open_all, jnp.array([0, 1, 0])).probabilities
+    other = assess(policy, open_all, jnp.array([0, 2, 2])).probabilities
+    np.testing.assert_allclose(first[:2], other[:2], rtol=1e-5)
+    assert float(jnp.abs(first[2] - other[2]).max()) > 1e-3
+
+
+def test_agents_in_order_see_what_is_left(net, observation):
+    """Agent i's chances are those of an agent acting alone where the others' demand is gone."""
+    action = jnp.array([0, 0, 2])
+    said = assess(InOrder(net=net), observation, action)
+    demand, left, _ = SPEC.supplies[0]
+    # The table of the tick is computed before anybody acts; only what is left is looked up anew.
+    table = net.table(observation)
+    remaining = table.left
+    for agent in range(3):
+        logits = jnp.where(
+            observation.mask[agent], net.score(table, jnp.int32(agent), remaining), -1e9
+        )
+        np.testing.assert_allclose(
+            said.probabilities[agent], jax.nn.softmax(logits), rtol=1e-4, atol=1e-6
+        )
+        remaining = remaining.at[action[agent], 0].add(-observation.local[agent, demand])
+    assert left == 1
+
+
+def test_who_rests_takes_nothing(net, observation):
+    policy = InOrder(net=net)
+    rests = eqx.tree_at(lambda o: o.active, observation, jnp.array([False, True, True]))
+    a = assess(policy, rests, jnp.array([0, 1, 1])).probabilities
+    b = assess(policy, rests, jnp.array([2, 1, 1])).probabilities
+    np.testing.assert_array_equal(a, b)
+    actions, _ = draw(policy, rests)
+    nobody = eqx.tree_at(lambda o: o.active, observation, jnp.zeros(3, bool))
+    assert actions.shape == (DRAWS, 3)
+    assert policy.sample(nobody, jax.random.key(0))[1].tolist() == [0, 0, 0]
+
+
+def test_without_demand_order_means_nothing(net, observation):
+    none = eqx.tree_at(
+        lambda o: o.local, observation, observation.local.at[:, SPEC.supplies[0][0]].set(0.0)
+    )
+    action = jnp.array([0, 1, 2])
+    a, b = (assess(head(net=net), none, action) for head in (Independent, InOrder))
+    np.testing.assert_allclose(a.probabilities, b.probabilities, rtol=1e-5, atol=1e-7)
+
+
+def test_a_mask_row_may_stand_for_all(observation):
+    policy = Independent(net=Tabular(jnp.zeros((3, 3))))
+    row = eqx.tree_at(lambda o: o.mask, observation, jnp.array([[True, False, True]]))
+    said = assess(policy, row, jnp.array([0, 2, 0]))
+    np.testing.assert_allclose(said.probabilities, [[0.5, 0, 0.5]] * 3)
+    np.testing.assert_allclose(said.entropy, np.log(2), rtol=1e-6)
+    assert set(np.unique(draw(policy, row)[0])) == {0, 2}

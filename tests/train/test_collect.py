@@ -1,0 +1,132 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from builders import SMALL
+from toys import balance
+
+from descant.algorithms import mappo
+from descant.train.collect import Worlds, collect, open_worlds
+
+COUNT = 2
+
+
+class Setting:
+    """A domain, a learner, and rollouts of it by the compiled collector and by a plain loop."""
+
+    def __init__(self, **config):
+        self.domain = balance.make(balance.Config(**config))
+        self.algorithm = mappo.make(SMALL, self.domain)
+        self.learner = jax.jit(lambda key: self.algorithm.init(key))(jax.random.key(0))
+        self.worlds = jax.jit(lambda key: open_worlds(self.domain.env, key, COUNT))(
+            jax.random.key(1)
+        )
+        self.key = jax.random.key(2)
+
+    def collect(self, steps, *, renew):
+        return jax.jit(
+            lambda worlds, key: collect(
+                self.algorithm, self.learner, self.domain.env, worlds, key, steps, renew=renew
+            )
+        )(self.worlds, self.key)
+
+    def by_hand(self, steps):
+        """Tick after tick and world after world, with the collector's keys."""
+        env, policy = self.domain.env, self.algorithm.policy(self.learner)
+
+        @jax.jit
+        def tick(state, observation, act_key, step_key):
+            action, log_prob = policy.sample(observation, act_key)
+            following, step = env.step(step_key, state, action)
+            before = self.algorithm.value(self.learner, observation)
+            after = self.algorithm.value(self.learner, step.observation)
+            return following, step, action, log_prob, before, after
+
+        reset = jax.jit(env.reset)
+        worlds = [jax.tree.map(lambda x, e=e: x[e], tuple(self.worlds)) for e in range(COUNT)]
+        rows, starts = [], []
+        for key in jax.random.split(self.key, steps):
+            act, step_key, reset_key = (
+                jax.random.split(k, COUNT) for k in jax.random.split(key, 3)
+            )
+            row, fresh = [], []
+            for e in range(COUNT):
+                state, observation = worlds[e]
+                state, step, *rest = tick(state, observation, act[e], step_key[e])
+                done = bool(step.terminated | step.truncated)
+                row.append((observation.local, step.reward, step.terminated, *rest))
+                worlds[e] = reset(reset_key[e]) if done else (state, step.observation)
+                fresh.append(done)
+            rows.append(jax.tree.map(lambda *x: np.stack(x), *row))
+            starts.append(fresh)
+        return jax.tree.map(lambda *x: np.stack(x), *rows), np.array(starts)
+
+
+def compare(rollout, rows):
+    names = (
+        "observation.local",
+        "reward",
+        "terminated",
+        "action",
+        "log_prob",
+        "value",
+        "bootstrap",
+    )
+    for name, wanted in zip(names, rows, strict=True):
+        found = rollout.observation.local if "." in name else getattr(rollout, name)
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def fixed():
+    return Setting(horizon=3)
+
+
+def test_episodes_that_end_inside_start_anew(fixed):
+    _, rollout = fixed.collect(8, renew=True)
+    rows, starts = fixed.by_hand(8)
+    assert np.flatnonzero(starts[:, 0]).tolist() == [2, 5]
+    compare(rollout, rows)
+    clock = np.asarray(rollout.observation.world.globals[..., 0]) * 3
+    np.testing.assert_allclose(clock[:, 0], [0, 1, 2, 0, 1, 2, 0, 1], atol=1e-5)
+    # The value after the last tick is that of the old world, not of the one that follows.
+    assert np.abs(rollout.bootstrap[2] - rollout.value[3]).min() > 1e-6
+    np.testing.assert_allclose(rollout.bootstrap[:2], rollout.value[1:3], rtol=1e-5, atol=1e-6)
+
+
+def test_worlds_end_by_themselves():
+    setting = Setting(stop=0.4, horizon=4)
+    _, rollout = setting.collect(8, renew=True)
+    rows, starts = setting.by_hand(8)
+    assert (starts[:, 0] != starts[:, 1]).any(), "worlds must end at different ticks here"
+    assert rollout.terminated.any()
+    compare(rollout, rows)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_whole_episodes_need_no_renewal(fixed, steps):
+    worlds, plain = fixed.collect(steps, renew=False)
+    others, renewed = fixed.collect(steps, renew=True)
+    for (path, a), b in zip(
+        jax.tree.leaves_with_path(plain), jax.tree.leaves(renewed), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=jax.tree_util.keystr(path))
+    assert bool(plain.truncated[-1].all()) == (steps == 3)
+    clocks = int(worlds.state.time[0]), int(others.state.time[0])
+    assert clocks == ((3, 0) if steps == 3 else (2, 2))
+
+
+def test_a_rollout_goes_on_where_the_last_one_stopped(fixed):
+    first, _ = fixed.collect(2, renew=True)
+    assert first.state.time.tolist() == [2, 2]
+    again = Setting(horizon=3)
+    again.worlds = Worlds(*first)
+    _, rollout = again.collect(2, renew=True)
+    np.testing.assert_array_equal(rollout.observation.local[0], first.observation.local)
+    assert rollout.truncated.tolist() == [[True, True], [False, False]]
+
+
+def test_scenarios_differ(fixed):
+    target = np.asarray(fixed.worlds.state.target)
+    assert np.abs(target[0] - target[1]).min() > 0
+    assert jnp.ndim(fixed.worlds.state.time) == 1
