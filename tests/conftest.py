@@ -10,33 +10,20 @@ PROGRAMS.mkdir(parents=True, mode=0o700, exist_ok=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(PROGRAMS))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
-from descant.core.runtime import prepare
-
-prepare()
-
 import jax
-import pytest
 from jaxtyping import install_import_hook
 
 # The hook sees modules as they are imported. Those that only annotate what they must not import
 # (configurations, command line, report) are left alone.
 CHECKED = (
-    *("core", "ops", "nets", "credit", "ascent", "domains", "testing", "serve"),
+    *("core", "ops", "nets", "credit", "ascent", "testing", "serve"),
+    *(f"domains.cloud.{name}" for name in ("env", "model", "rules", "workload", "build")),
     *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
-hooked = tuple(f"descant.{name}" for name in CHECKED if name != "core")
-assert not any(name.startswith(hooked) for name in sys.modules), "imported before the hook"
+assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")
 
 # [T, E] + [T, E, N] is the classic silent bug of this field: ranks must be matched by hand.
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Tests compile much and run little. Laws about bits compile as training does, see `optimised`.
+# Tests compile much and run little; laws about bits compile as training does.
 jax.config.update("jax_disable_most_optimizations", True)
-
-
-@pytest.fixture
-def optimised():
-    """Compile as training does, not as tests do."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)

@@ -20,8 +20,13 @@ class Preset:
     flags included, which still win), so that values may depend on the size."""
 
 
-TRUE_LOAD = {"domain.load": "true", "domain.reward_scale": "total", "domain.kappa": 0.0}
-"""Servers at 80 to 85 % of their tightest resource: waiting is what costs, and placement decides it."""
+TRUE_LOAD = {
+    "domain.load": "true",
+    "domain.reward_scale": "total",
+    "domain.reference": "proportional",
+}
+"""Servers at 80 to 85 % of their tightest resource: waiting is what costs, and placement decides
+it."""
 
 # Yang & Liu (2026), Table 7: hidden width, minibatch in decisions, rollouts, clip.
 PERCEPTRON = {
@@ -37,59 +42,68 @@ DECISIONS = 0.825
 
 
 def _published(settings: Settings) -> dict[str, Any]:
-    """The paper's perceptron runs; a size between two of Table 7 takes the larger one's settings."""
+    """The paper's perceptron runs; a size between two of Table 7 takes the larger one's
+    settings."""
     servers = settings.domain.servers
     size = next((n for n in PERCEPTRON if servers <= n), max(PERCEPTRON))
     hidden, decisions, rollouts, clip = PERCEPTRON[size]
-    return _estimator(settings) | _base(
-        settings,
-        net="mlp",
-        order="together",
-        hidden=hidden,
-        depth=2,
-        embedding=16,
-        clip=clip,
-        epochs=4,
-        critic_epochs=4,
-        minibatch=max(1, round(decisions / (DECISIONS * servers))),
-        minibatches=0,
-        rate=3e-4,
-        critic_rate=3e-4,
-        rate_decay="exponential",
-        entropy=0.02,
-        entropy_stop=1e-4,
-        norm=0.5,
-        huber=10.0,
-        values="none",
-    ) | {"train.iterations": 200, "train.rollouts": rollouts, "domain.observation": "paper"}
+    return (
+        _estimator(settings)
+        | _base(
+            settings,
+            net="mlp",
+            order="together",
+            hidden=hidden,
+            depth=2,
+            embedding=16,
+            clip=clip,
+            epochs=4,
+            critic_epochs=4,
+            minibatch=max(1, round(decisions / (DECISIONS * servers))),
+            minibatches=0,
+            rate=3e-4,
+            critic_rate=3e-4,
+            rate_decay="exponential",
+            entropy=0.02,
+            entropy_stop=1e-4,
+            norm=0.5,
+            huber=10.0,
+            values="none",
+        )
+        | {"train.iterations": 200, "train.rollouts": rollouts, "domain.observation": "paper"}
+    )
 
 
 def _published_linear(settings: Settings) -> dict[str, Any]:
     """The paper's linear runs, Table 6; its baselines train longer, with a fixed entropy bonus."""
     guided = settings.algorithm_name == "dgpg"
-    return _estimator(settings) | _base(
-        settings,
-        net="linear",
-        order="together",
-        clip=0.2,
-        epochs=3,
-        critic_epochs=20,
-        minibatch=max(1, round(10_000 / (DECISIONS * settings.domain.servers))),
-        minibatches=0,
-        rate=1e-3,
-        critic_rate=1e-3,
-        rate_decay="linear",
-        entropy=0.01 if guided else 0.005,
-        entropy_stop=1e-4 if guided else 0.005,
-        norm=10.0,
-        huber=10.0,
-        values="batch",
-    ) | {
-        "train.iterations": 200 if guided else 500,
-        "train.rollouts": 24,
-        "domain.observation": "paper",
-        "domain.reward_scale": "total",
-    }
+    return (
+        _estimator(settings)
+        | _base(
+            settings,
+            net="linear",
+            order="together",
+            clip=0.2,
+            epochs=3,
+            critic_epochs=20,
+            minibatch=max(1, round(10_000 / (DECISIONS * settings.domain.servers))),
+            minibatches=0,
+            rate=1e-3,
+            critic_rate=1e-3,
+            rate_decay="linear",
+            entropy=0.01 if guided else 0.005,
+            entropy_stop=1e-4 if guided else 0.005,
+            norm=10.0,
+            huber=10.0,
+            values="batch",
+        )
+        | {
+            "train.iterations": 200 if guided else 500,
+            "train.rollouts": 24,
+            "domain.observation": "paper",
+            "domain.reward_scale": "total",
+        }
+    )
 
 
 def _estimator(settings: Settings) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 import jax
 import jax.numpy as jnp
-from builders import SMALL, observations
-from toys import balance
 
+from builders import SMALL, observations
 from descant.algorithms import ippo
+from toys import balance
 
 CONFIG = balance.Config()
 TOY = balance.make(CONFIG)

@@ -3,14 +3,14 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import pytest
-from builders import SMALL
-from toys import balance
 
+from builders import SMALL
 from descant.algorithms import mappo
 from descant.core.errors import UserError
 from descant.nets.policy import Independent, InOrder
 from descant.testing.contracts import check_algorithm
 from descant.train.loop import begin, iterate, plan
+from toys import balance
 
 TOY = balance.make(balance.Config())
 
@@ -29,7 +29,7 @@ def test_agents_choose_in_turn_where_there_is_something_to_take():
     def head(toy, **changes):
         return jax.eval_shape(mappo.make(replace(SMALL, **changes), toy).init, jax.random.key(0))
 
-    assert isinstance(head(TOY).actor, InOrder)
+    assert isinstance(head(TOY, order="in-turn").actor, InOrder)
     assert isinstance(head(TOY, order="together").actor, Independent)
     assert isinstance(head(TOY, net="mlp").actor, Independent)
 

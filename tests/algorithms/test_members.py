@@ -3,11 +3,11 @@
 from dataclasses import fields, replace
 
 import pytest
-from builders import SMALL
-from toys import balance
 
+from builders import SMALL
 from descant.core import discovery
 from descant.testing.contracts import check_algorithm
+from toys import balance
 
 
 @pytest.mark.parametrize("name", discovery.names("algorithms"))

@@ -46,7 +46,8 @@ def test_slopes_are_finite_differences(context, mixed):
 
 
 def test_slope_follows_the_actions_and_slope_before_does_not(context):
-    # Two agents on one bin: before they act, each adds to what is there; afterwards, to the other too.
+    # Two agents on one bin: before they act, each adds to what is there; afterwards, to the other
+    # too.
     action = jnp.array([2, 0, 2])
     size = np.asarray(context.size)
     gap = 2 * float(context.level[2] - context.target[2])
@@ -88,7 +89,8 @@ def test_expected_slopes_differentiate_the_mean_over_all_joint_actions(context, 
 
 
 def test_expected_guidance_is_the_mean_of_sampled_guidance(context, mixed):
-    """Summing out one's own action is what averaging the score function times the marginal tends to."""
+    """Summing out one's own action is what averaging the score function times the marginal tends
+    to."""
     others = jnp.array([1, 3, 0])
     agent = 2
 

@@ -1,14 +1,17 @@
+from dataclasses import fields, replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import pytest
-from builders import SMALL
-from toys import balance
 
+from builders import SMALL
 from descant.algorithms import mappo
+from descant.algorithms._actor_critic import ActorCritic
 from descant.core import discovery
 from descant.testing import contracts
 from descant.testing.contracts import check_algorithm, check_domain
+from toys import balance
 
 SIZES = {"cloud": {"servers": 4, "horizon": 24, "arrivals": 16}}
 """What makes the library's own domains small; a domain that is small by itself needs no entry."""
@@ -41,8 +44,6 @@ class World(balance.Balance):
         if self.fault == "moves for who rests":
             state = eqx.tree_at(lambda s: s.level, state, state.level + 0.1 * jnp.sum(action))
         state, step = super().step(key, state, action)
-        if self.fault == "forgets its key":
-            state, step = super().step(jax.random.key(0), state, action)
         if self.fault == "ends early":
             step = eqx.tree_at(lambda s: s.truncated, step, state.time >= 3)
         if self.fault == "reward per agent":
@@ -61,9 +62,6 @@ class World(balance.Balance):
             observation = eqx.tree_at(lambda o: o.local, observation, wide)
         return observation
 
-    def reset(self, key):
-        return super().reset(jax.random.key(0) if self.fault == "one scenario" else key)
-
 
 def broken(fault, **changes):
     domain = balance.make(balance.Config())
@@ -81,7 +79,6 @@ def broken(fault, **changes):
         ("reward is infinite", "reward not finite"),
         ("no legal action", "no legal action"),
         ("wrong width", r"observation.local has shape \(3, 7\), but spec says \(3, 2\)"),
-        ("one scenario", "reset ignores its key"),
     ],
 )
 def test_faults_of_a_world_are_named(fault, sentence):
@@ -119,7 +116,7 @@ class Wrong(balance.Levels):
 
     def potential(self, context, action):
         if self.fault == "reference moves":
-            target = context.target + 0.2 * jnp.sum(action, axis=0)
+            target = context.target + 0.2 * (context.size > 0) @ action
             return super().potential(context._replace(target=target), action)
         value = super().potential(context, action)
         if self.fault == "rounded":
@@ -172,29 +169,26 @@ def walk():
         ("counts who rests", "their rows must count nothing"),
         ("mean without variance", "expected is not the mean"),
         ("alternatives from nothing", "alternatives is not what"),
-        ("in turn after all", "in_turn is not what|marginal does not add up"),
-        ("weight", "weight is not the squared length|in_turn is not"),
-        ("pull", "in_turn is not|pull is not|marginal does not"),
-        ("not linear", "respond is not linear|influence is not"),
+        ("in turn after all", "in_turn is not what"),
+        ("weight", "weight is not the squared length"),
+        ("pull", "pull is not"),
+        ("not linear", "respond is not linear"),
         ("half aligned", "must be 0 or 1"),
     ],
 )
 def test_faults_of_a_model_are_named(walk, fault, sentence):
-    with pytest.raises(AssertionError, match=sentence):
-        contracts._check_model(contracts._Say("toy"), Wrong(fault=fault), walk, jax.random.key(0))
+    say, model = contracts._Say("toy"), Wrong(fault=fault)
+    with jax.disable_jit(), pytest.raises(AssertionError, match=sentence):
+        contracts._check_model(say, model, walk, jax.random.key(0))
 
 
-class Stuck(eqx.Module):
-    """An algorithm that goes wrong in one way."""
+class Faulty(ActorCritic):
+    """MAPPO that goes wrong in one way."""
 
-    base: eqx.Module
-    fault: str = eqx.field(static=True)
-
-    def __getattr__(self, name):
-        return getattr(self.base, name)
+    fault: str = eqx.field(static=True, default="")
 
     def update(self, learner, rollout, progress, key):
-        after, metrics = self.base.update(learner, rollout, progress, key)
+        after, metrics = super().update(learner, rollout, progress, key)
         if self.fault == "does not learn":
             return learner, metrics
         if self.fault == "not finite":
@@ -213,6 +207,9 @@ class Stuck(eqx.Module):
     ],
 )
 def test_faults_of_an_algorithm_are_named(fault, sentence):
-    domain = balance.make(balance.Config())
+    def make(domain):
+        base = mappo.make(replace(SMALL, net="linear", epochs=1), domain)
+        return Faulty(**{f.name: getattr(base, f.name) for f in fields(base)}, fault=fault)
+
     with pytest.raises(AssertionError, match=sentence):
-        check_algorithm(lambda d: Stuck(mappo.make(SMALL, d), fault), domain)
+        check_algorithm(make, balance.make(balance.Config()))

@@ -1,4 +1,5 @@
-"""Agents carry loads to bins, and the bins should stand at given levels: small enough to enumerate."""
+"""Agents carry loads to bins, and the bins should stand at given levels: small enough to
+enumerate."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -48,7 +49,8 @@ class State(eqx.Module):
 
 
 class Balance(AbstractEnv):
-    """Levels leak by half each tick; the reward is minus half the squared distance to the target."""
+    """Levels leak by half each tick; the reward is minus half the squared distance to the
+    target."""
 
     spec: Spec = eqx.field(static=True)
     config: Config = eqx.field(static=True)

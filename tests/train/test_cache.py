@@ -3,6 +3,7 @@ import os
 import stat
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -150,3 +151,23 @@ def test_damaged_entries_change_nothing(home):
     assert done.stdout == "fine\n", done.stderr[-2000:]
     for part in ("descant", "descant/jax"):
         assert stat.S_IMODE((home / part).stat().st_mode) == 0o700
+
+
+def test_damaged_entries_are_removed(home):
+    folder = make(home)
+    whole = zlib.compress(bytes(range(256)) * 40)
+    (folder / "jit_good-cache").write_bytes(whole)
+    (folder / "jit_good-atime").write_bytes(b"now")
+    (folder / "jit_short-cache").write_bytes(whole[:-1])
+    (folder / "jit_empty-cache").write_bytes(b"")
+    for number in range(20):
+        flipped = bytearray(whole)
+        flipped[len(whole) * number // 20] ^= 1 << number % 8
+        (folder / f"jit_{number}-cache").write_bytes(flipped)
+    assert cache.mend() == 22
+    assert {path.name for path in folder.iterdir()} == {"jit_good-cache", "jit_good-atime"}
+    assert cache.mend() == 0
+
+
+def test_no_cache_needs_no_mending(home):
+    assert cache.mend() == 0

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from builders import SMALL
-from toys import balance
 
+from builders import SMALL
 from descant.algorithms import mappo
 from descant.train.collect import Worlds, collect, open_worlds
+from toys import balance
 
 COUNT = 2
 

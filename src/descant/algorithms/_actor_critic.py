@@ -1,4 +1,5 @@
-"""What the policy-gradient algorithms have in common: an actor, a critic, and the way between them."""
+"""What the policy-gradient algorithms have in common: an actor, a critic, and the way between
+them."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -103,7 +104,13 @@ class ActorCritic(AbstractAlgorithm):
         )
         values = self._follow(learner.values, signal.target)
         critic, critic_state, more = self._fit_critic(
-            learner.critic, learner.critic_state, rollout, signal.target, values, progress, critic_key
+            learner.critic,
+            learner.critic_state,
+            rollout,
+            signal.target,
+            values,
+            progress,
+            critic_key,
         )
         learner = Learner(
             actor=actor,

@@ -72,7 +72,9 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     """
     config.validate()
     if domain.model is None:
-        raise UserError(f"{domain.name!r} has no analytic model; DG-PG needs one. MAPPO runs without.")
+        raise UserError(
+            f"{domain.name!r} has no analytic model; DG-PG needs one. MAPPO runs without."
+        )
     from descant.ascent.terms import Guidance
     from descant.credit.links import Guide, Scale, chain
     from descant.credit.probes import Slope
@@ -81,19 +83,18 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     base = mappo.make(config.base, domain)
     weight = Ramp(start=config.start, stop=config.stop, begin=config.hold, end=config.reach)
     if config.guidance == "sampled":
-        slope = Slope(
-            model=domain.model, actions=domain.env.spec.actions, moment=config.moment
-        )
-        link = Guide(
-            weight=weight, slope=slope, momentum=config.momentum, limit=config.limit
-        )
+        slope = Slope(model=domain.model, actions=domain.env.spec.actions, moment=config.moment)
+        link = Guide(weight=weight, slope=slope, momentum=config.momentum, limit=config.limit)
         return replace(base, credit=chain(base.credit, link))
+    if config.start == config.stop == 0:
+        # Beside a term that weighs nothing, XLA fuses, and so rounds, the rest of the loss otherwise.
+        return base
     in_turn = config.guidance == "exact" and mappo.in_turn(config.base, domain)
     kind = "in turn" if in_turn else config.guidance
     term = Guidance(model=domain.model, weight=weight, kind=kind, limit=config.limit)
     return replace(
         base,
         credit=chain(base.credit, Scale(taken=weight)),
-        ascent=replace(base.ascent, terms=(*base.ascent.terms, term)),
+        ascent=base.ascent.with_term(term),
         model=domain.model,
     )

@@ -30,8 +30,8 @@ class Config:
     """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
     index, or a linear model."""
     order: Literal["together", "in-turn"] = "together"
-    """Whether the agents of a tick choose all at once, or one after another, each knowing what those
-    before it took (`pointer` only)."""
+    """Whether the agents of a tick choose all at once, or one after another, each knowing what
+    those before it took (`pointer` only)."""
     hidden: int = 32
     """Width of hidden layers."""
     depth: int = 2
@@ -57,7 +57,8 @@ class Config:
     critic_rate: float = 3e-3
     """Learning rate of the critic at the first update."""
     rate_decay: Literal["linear", "exponential", "constant"] = "linear"
-    """How learning rates fall to 1 %: straight over 95 % of training, by a constant factor, or not."""
+    """How learning rates fall to 1 %: straight over 95 % of training, by a constant factor, or
+    not."""
     entropy: float = 1e-3
     """Weight of the entropy bonus at the first update."""
     entropy_stop: float = 1e-4
@@ -78,10 +79,14 @@ class Config:
         """
         for name in ("hidden", "epochs", "critic_epochs", "minibatch"):
             if getattr(self, name) < 1:
-                raise UserError(f"algorithm.{name}: expected at least 1, got {getattr(self, name)}.")
+                raise UserError(
+                    f"algorithm.{name}: expected at least 1, got {getattr(self, name)}."
+                )
         for name in ("depth", "embedding", "minibatches", "entropy", "entropy_stop"):
             if not getattr(self, name) >= 0:
-                raise UserError(f"algorithm.{name}: expected at least 0, got {getattr(self, name)}.")
+                raise UserError(
+                    f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
+                )
         for name in ("clip", "rate", "critic_rate", "norm", "huber"):
             if not getattr(self, name) > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {getattr(self, name)}.")
@@ -92,9 +97,7 @@ class Config:
 
 def in_turn(config: Config, domain: Domain) -> bool:
     """Whether agents choose in order: wanted, and there is something for them to take."""
-    return (
-        config.order == "in-turn" and config.net == "pointer" and bool(domain.env.spec.supplies)
-    )
+    return config.order == "in-turn" and config.net == "pointer" and bool(domain.env.spec.supplies)
 
 
 def make(config: Config, domain: Domain) -> ActorCritic:
@@ -120,9 +123,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             head = InOrder if in_turn(config, domain) else Independent
             return head(net=sets.pointer(key, spec, hidden=config.hidden))
         width, index = config.hidden, config.embedding
-        return Independent(
-            net=mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index)
-        )
+        return Independent(net=mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index))
 
     def critic(key):
         if config.net == "pointer":

@@ -18,11 +18,11 @@ class Guidance(eqx.Module):
     \perp g_{ij} / \sigma$.
 
     `expected` sums out each agent's own action, the others' actions of the tick being as sampled;
-    `exact` sums out all of them: $g = \partial\, \mathbb{E}_\pi[d] / \partial \pi$, noise-free given
-    the state, and it tells agents where the others are heading; `in turn` is for agents that choose
-    in order: the exact marginal given what each of them knows. $\sigma$ is the deviation of g over an
-    agent's legal actions, root mean square over agents, so that alpha means the same whatever the
-    units; g beyond `limit` deviations is clipped.
+    `exact` sums out all of them: $g = \partial\, \mathbb{E}_\pi[d] / \partial \pi$, noise-free
+    given the state, and it tells agents where the others are heading; `in turn` is for agents that
+    choose in order: the exact marginal given what each of them knows. $\sigma$ is the deviation of
+    g over an agent's legal actions, root mean square over agents, so that alpha means the same
+    whatever the units; g beyond `limit` deviations is clipped.
     """
 
     model: AbstractModel
@@ -52,10 +52,9 @@ class Guidance(eqx.Module):
         return self.weight(progress) * term, {"guidance": term}
 
 
-def standardise(
-    slopes: Float[Array, "B N A"], legal: Array, limit: float
-) -> Float[Array, "B N A"]:
-    """Each agent's slopes about their own mean over legal actions, in common deviations, clipped."""
+def standardise(slopes: Float[Array, "B N A"], legal: Array, limit: float) -> Float[Array, "B N A"]:
+    """Each agent's slopes about their own mean over legal actions, in common deviations,
+    clipped."""
     count = jnp.maximum(jnp.sum(legal, axis=-1, keepdims=True), 1)
     mean = jnp.sum(slopes * legal, axis=-1, keepdims=True) / count
     centred = (slopes - mean) * legal

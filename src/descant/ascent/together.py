@@ -1,5 +1,8 @@
 """All agents move at once: clipped surrogate plus terms, in epochs over minibatches of ticks."""
 
+from dataclasses import replace
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -25,6 +28,9 @@ class Together(AbstractAscent):
     rate: Schedule
     entropy: Schedule
     terms: tuple[Term, ...] = ()
+
+    def with_term(self, term: Term) -> "Together":
+        return replace(self, terms=(*self.terms, term))
 
     def init(self, actor: AbstractPolicy) -> PyTree:
         return adam(self.norm).init(actor)
@@ -58,7 +64,11 @@ class Together(AbstractAscent):
         return actor, state, jax.tree.map(jnp.mean, metrics)
 
     def _loss(
-        self, actor: AbstractPolicy, batch: Rollout, advantage: Float[Array, "B N"], progress: Scalar
+        self,
+        actor: AbstractPolicy,
+        batch: Rollout,
+        advantage: Float[Array, "B N"],
+        progress: Scalar,
     ) -> tuple[Scalar, dict[str, Scalar]]:
         observation = batch.observation
         said = jax.vmap(actor.assess)(observation, batch.action)
@@ -78,7 +88,7 @@ class Together(AbstractAscent):
         return loss, metrics | {"actor_loss": loss}
 
 
-def adam(norm: float) -> optax.GradientTransformation:
+def adam(norm: float) -> Any:
     """Clip by the global norm, then Adam's direction; the caller scales it by the rate."""
     return optax.chain(optax.clip_by_global_norm(norm), optax.scale_by_adam(eps=1e-5))
 

@@ -88,13 +88,14 @@ def _threads() -> Finding:
 
 
 def _cache() -> Finding:
-    from descant.train.cache import enable_compile_cache
+    from descant.train.cache import directory, enable_compile_cache, mend
 
     folder, said = enable_compile_cache()
     owner = folder.owner() if folder and folder.is_dir() else None
-    return Finding(
-        said + (f", owned by {owner}" if owner else ""), {"path": folder, "owner": owner}
-    )
+    damaged = mend() if folder == directory() else 0
+    said += f", owned by {owner}" if owner else ""
+    said += f"; {damaged} damaged entries removed" if damaged else ""
+    return Finding(said, {"path": folder, "owner": owner, "damaged": damaged})
 
 
 def _disk() -> Finding:

@@ -48,6 +48,14 @@ Exit codes:
   143  terminated
 """
 
+KNOWN = {
+    "Error reading persistent compilation cache entry": "A compiled program in the cache is "
+    "damaged, so it is compiled anew; `descant doctor` removes it.",
+    "Error writing persistent compilation cache entry": "A compiled program could not be kept in "
+    "the cache, so the next start compiles it anew.",
+}
+"""Warnings of JAX, by how they begin, in our words."""
+
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
@@ -81,8 +89,12 @@ def _run(argv: list[str], output: Output) -> int:
 
 
 def _warn(output: Output, message: Warning | str, *_: Any) -> None:
-    """A library's warning in one line, and without the line of code that it comes from."""
-    output.say(f"Warning: {' '.join(str(message).split())}")
+    """A library's warning in one line, once, without the line of code that it comes from."""
+    said = " ".join(str(message).split())
+    said = next((ours for theirs, ours in KNOWN.items() if said.startswith(theirs)), said)
+    if said not in output.warned:
+        output.warned.add(said)
+        output.say(f"Warning: {said}")
 
 
 def _dispatch(argv: list[str], output: Output) -> int:

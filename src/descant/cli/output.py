@@ -21,6 +21,8 @@ class Output:
         self.json = json
         self.quiet = quiet
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self.warned: set[str] = set()
+        """Warnings of libraries that were passed on."""
         self.folder: Path | None = None
         """The run folder once it is known; a crash file goes there."""
 

@@ -1,4 +1,5 @@
-"""What an algorithm is: who sees what, who shares weights, what each agent learns from, how it moves.
+"""What an algorithm is: who sees what, who shares weights, what each agent learns from, how it
+moves.
 
 *Credit* turns a rollout into one number per agent and tick, as a chain of links; *ascent* moves the
 actors on it, with extra loss terms where an algorithm has them. A new algorithm replaces the cell
@@ -77,6 +78,10 @@ class AbstractAscent(eqx.Module):
     @abc.abstractmethod
     def init(self, actor: AbstractPolicy) -> PyTree:
         """Optimiser state."""
+
+    @abc.abstractmethod
+    def with_term(self, term: Term) -> "AbstractAscent":
+        """The same with one more loss term."""
 
     @abc.abstractmethod
     def __call__(

@@ -1,4 +1,5 @@
-"""A folder is a registry: every module in `domains/` and `algorithms/` with `Config` and `make` is known by its file name."""
+"""A folder is a registry: every module in `domains/` and `algorithms/` with `Config` and `make` is
+known by its file name."""
 
 import importlib
 import importlib.util

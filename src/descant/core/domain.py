@@ -1,4 +1,5 @@
-"""A domain: a world, the analytic model people already have for it, and the rules they use today."""
+"""A domain: a world, the analytic model people already have for it, and the rules they use
+today."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from descant.core.model import AbstractModel
 from descant.core.types import Key, Observation, PyTree
 
 Rule = Callable[[PyTree, Observation, Key], Int[Array, " N"]]
-"""A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole state."""
+"""A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole
+state."""
 
 
 @dataclass(frozen=True)

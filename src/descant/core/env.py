@@ -9,7 +9,8 @@ from descant.core.types import Key, Observation, PyTree, Spec, Step
 
 
 class AbstractEnv(eqx.Module):
-    """Pure dynamics: no resets inside, no counters outside; the collector decides when to start anew."""
+    """Pure dynamics: no resets inside, no counters outside; the collector decides when to start
+    anew."""
 
     spec: eqx.AbstractVar[Spec]
 

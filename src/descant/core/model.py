@@ -1,4 +1,5 @@
-"""The analytic model of a field: one scalar that says how far the system is from where it should be.
+"""The analytic model of a field: one scalar that says how far the system is from where it should
+be.
 
 A domain writes physics (`respond`, `reference`); automatic differentiation writes guidance. Actions
 enter relaxed, as rows of a probability matrix [N, A], so a sampled joint action is a matrix of
@@ -32,11 +33,13 @@ class AbstractModel(eqx.Module):
 
     @abc.abstractmethod
     def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        """What each agent adds to the potential, given those before it; sums to the total change."""
+        """What each agent adds to the potential, given those before it; sums to the total
+        change."""
 
     @abc.abstractmethod
     def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
-        """What each agent would add by each of its actions, given those before it and nobody after."""
+        """What each agent would add by each of its actions, given those before it and nobody
+        after."""
 
     @abc.abstractmethod
     def alternatives(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
@@ -67,7 +70,8 @@ class AbstractTargetModel(AbstractModel):
 
     @abc.abstractmethod
     def metric(self, context: PyTree) -> Float[Array, " M"]:
-        """Diagonal weights that make coordinates comparable; raw units let one of them drown the rest."""
+        """Diagonal weights that make coordinates comparable; raw units let one of them drown the
+        rest."""
 
     @abc.abstractmethod
     def influence(
@@ -110,8 +114,8 @@ class AbstractTargetModel(AbstractModel):
         return slope + weight * (0.5 - chosen)
 
     def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
-        r"""$\langle x_{<i} - \tilde x, z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$, by one pass
-        over the agents.
+        r"""$\langle x_{<i} - \tilde x, z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$, by one
+        pass over the agents.
         """
         weight = self.weight(context)
         metric = self.metric(context)
@@ -125,7 +129,8 @@ class AbstractTargetModel(AbstractModel):
         return slopes + 0.5 * weight
 
     def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential marginal."""
+        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential
+        marginal."""
         return jnp.take_along_axis(self.in_turn(context, action), action[:, None], axis=-1)[:, 0]
 
     def alignment(self, context: PyTree, action: Int[Array, " N"]) -> dict[str, Scalar]:
@@ -137,5 +142,5 @@ class AbstractTargetModel(AbstractModel):
             name: jnp.vdot(jax.grad(lambda x, n=name: self.rewards(context, x)[n])(x), toward)
             for name in names
         }
-        gain["total"] = sum(gain.values())
+        gain["total"] = jnp.sum(jnp.stack(list(gain.values())))
         return {name: (value > 0).astype(jnp.float32) for name, value in gain.items()}

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import equinox as eqx
+import jaxtyping
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 PyTree = Any
 Key = PRNGKeyArray
+Keys = jaxtyping.Key[Array, " S"]
+"""Random keys side by side, of seeds or of scenarios."""
 Scalar = Float[Array, ""]
 
 
@@ -97,7 +100,8 @@ class Rollout(eqx.Module):
 
 
 class Signal(eqx.Module):
-    """What credit links rewrite in turn: the way from a rollout to one number per agent and tick."""
+    """What credit links rewrite in turn: the way from a rollout to one number per agent and
+    tick."""
 
     reward: Float[Array, "T E"]
     advantage: Float[Array, "T E N"]

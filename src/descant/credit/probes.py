@@ -13,8 +13,9 @@ from descant.ops.guidance import slope, slope_before
 class Slope(eqx.Module):
     """The model's slope at each agent's action; Yang & Liu (2026), eq. 9 and appendix D.
 
-    `after` is eq. 9 (the state follows the actions), `before` is appendix D as printed, `sequential`
-    what each agent adds given those before it, which is exact and sums to the total change.
+    `after` is eq. 9 (the state follows the actions), `before` is appendix D as printed,
+    `sequential` what each agent adds given those before it, which is exact and sums to the total
+    change.
     """
 
     model: AbstractModel

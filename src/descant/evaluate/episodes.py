@@ -9,14 +9,14 @@ from jaxtyping import Array, Float
 from descant.core.algorithm import AbstractPolicy
 from descant.core.domain import Domain, Rule
 from descant.core.model import AbstractModel
-from descant.core.types import Key, Observation, PyTree
+from descant.core.types import Key, Keys, Observation, PyTree
 
 Mode = Literal["sampled", "greedy"]
 
 ROLES = {"training": 0, "validation": 1, "held-out": 2}
 
 
-def scenario_keys(role: str, seed: int, count: int) -> Key:
+def scenario_keys(role: str, seed: int, count: int) -> Keys:
     """Scenarios of one role; the roles never share one, whatever the seeds."""
     return jax.random.split(jax.random.fold_in(jax.random.key(seed), ROLES[role]), count)
 
@@ -64,7 +64,7 @@ def play(
     return jax.lax.scan(tick, (state, observation), keys)
 
 
-def score(domain: Domain, rule: Rule, keys: Key, *, alignment: bool) -> Scores:
+def score(domain: Domain, rule: Rule, keys: Keys, *, alignment: bool) -> Scores:
     """Means over each scenario's episode."""
     model = domain.model if alignment else None
 
@@ -80,7 +80,7 @@ def score(domain: Domain, rule: Rule, keys: Key, *, alignment: bool) -> Scores:
     return jax.vmap(one)(keys)
 
 
-def score_rules(domain: Domain, keys: Key, *, alignment: bool) -> Scores:
+def score_rules(domain: Domain, keys: Keys, *, alignment: bool) -> Scores:
     """Scores of all rules, [rules, E], by one program.
 
     Rules run one after another and a tick calls only the one whose turn it is, so fourteen rules

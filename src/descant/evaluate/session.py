@@ -10,7 +10,6 @@ import numpy as np
 
 from descant.core import discovery
 from descant.core.domain import Domain
-from descant.core.runtime import prepare
 from descant.evaluate.episodes import (
     Mode,
     Scores,
@@ -75,7 +74,6 @@ def evaluate_domain(
         UserError: the configuration cannot be used.
     """
     start = time.perf_counter()
-    prepare()
     domain = discovery.load("domains", domain_name).make(domain_config)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     return _evaluation(domain, keys, None) | {

@@ -28,6 +28,15 @@ class Layers(eqx.Module):
         return x
 
 
+def weights(key: Key, shape: tuple[int, int], gain: float) -> Float[Array, "I O"]:
+    """Truncated normal weights that keep the variance of their input, times gain^2.
+
+    Not orthogonal ones, which need a QR decomposition: under `vmap` over seeds LAPACK's parallel
+    batches can wait for each other for ever (jaxlib 0.10.2).
+    """
+    return jax.nn.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")(key, shape)
+
+
 def layers(
     key: Key,
     sizes: Sequence[int],
@@ -35,15 +44,17 @@ def layers(
     activation: Callable[[Array], Array] = jax.nn.tanh,
     last: float = 1.0,
 ) -> Layers:
-    """Orthogonal weights with gain sqrt(2), `last` for the output layer; zero biases."""
+    """Weights with gain sqrt(2), `last` for the output layer; zero biases."""
     gains = [math.sqrt(2)] * (len(sizes) - 2) + [last]
     keys = jax.random.split(key, len(gains))
-    weights = tuple(
-        jax.nn.initializers.orthogonal(gain)(k, (i, o))
-        for k, gain, i, o in zip(keys, gains, sizes[:-1], sizes[1:], strict=True)
+    return Layers(
+        weights=tuple(
+            weights(k, (i, o), gain)
+            for k, gain, i, o in zip(keys, gains, sizes[:-1], sizes[1:], strict=True)
+        ),
+        biases=tuple(jnp.zeros((o,)) for o in sizes[1:]),
+        activation=activation,
     )
-    biases = tuple(jnp.zeros((o,)) for o in sizes[1:])
-    return Layers(weights=weights, biases=biases, activation=activation)
 
 
 def shared_view(observation: Observation, spec: Spec) -> Float[Array, " I"]:
@@ -95,7 +106,7 @@ def per_agent(
     common = shared_size(spec)
     out = hidden if depth else spec.actions
     gain = math.sqrt(2) if depth else 0.01
-    weight = jax.nn.initializers.orthogonal(gain)(first, (common + spec.local + embedding, out))
+    weight = weights(first, (common + spec.local + embedding, out), gain)
     rest = layers(then, [hidden] * depth + [spec.actions], last=0.01) if depth else None
     return PerAgent(
         shared=weight[:common],

@@ -40,8 +40,8 @@ class InOrder(AbstractPolicy):
 
     Nobody is asked for more than all know anyway: the tick's jobs, the state and the policy are
     common knowledge, so each agent can replay the choices of those before it, given a shared seed.
-    Rules decide in this way too. Only what the entities have left changes from turn to turn; all else
-    is computed once per tick.
+    Rules decide in this way too. Only what the entities have left changes from turn to turn; all
+    else is computed once per tick.
     """
 
     net: Pointer

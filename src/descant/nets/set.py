@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from descant.core.types import Key, Observation, Spec
-from descant.nets.mlp import Layers, layers
+from descant.nets.mlp import Layers, layers, weights
 
 
 class Table(NamedTuple):
@@ -32,8 +32,9 @@ class Table(NamedTuple):
 class Pointer(eqx.Module):
     """Each agent asks, each entity answers: logit = query . key / sqrt(H) + a word on the pair.
 
-    The word on the pair looks at what the entity would have left. Equivariant to the order of agents
-    and of entities. With several entities per action, consecutive ones speak for it by their mean.
+    The word on the pair looks at what the entity would have left. Equivariant to the order of
+    agents and of entities. With several entities per action, consecutive ones speak for it by
+    their mean.
     """
 
     entity: Layers
@@ -87,7 +88,6 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
     """Widths of `hidden` everywhere; the first policy is close to uniform."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
-    start = jax.nn.initializers.orthogonal
     return Pointer(
         entity=layers(
             entity,
@@ -100,7 +100,7 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
             activation=jax.nn.relu,
             last=0.1,
         ),
-        supply=start(math.sqrt(2))(supply, (2 * quantities + 1, hidden)),
+        supply=weights(supply, (2 * quantities + 1, hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
         spec=spec,
     )
@@ -125,8 +125,8 @@ def take(
     action: Int[Array, ""],
     actions: int,
 ) -> Float[Array, "K Q"]:
-    """What is left once somebody has chosen: of the entities behind an action, the tightest that has
-    enough gives, or the one with the largest share left if none has.
+    """What is left once somebody has chosen: of the entities behind an action, the tightest that
+    has enough gives, or the one with the largest share left if none has.
     """
     entities = left.shape[0]
     index = action

@@ -15,13 +15,11 @@ def masked_log_softmax(
     return jax.nn.log_softmax(jnp.where(mask, logits, ILLEGAL), axis=-1)
 
 
-def invert(
-    log_probabilities: Float[Array, "*b A"], level: Float[Array, "*b"]
-) -> Int[Array, "*b"]:
+def invert(log_probabilities: Float[Array, "*b A"], level: Float[Array, "*b"]) -> Int[Array, "*b"]:
     """The action at a level in [0, 1) of the distribution function; at a uniform level, a draw.
 
-    Rounding can leave the last cumulative sum at or below the level; the count then stops at the last
-    action that has any probability.
+    Rounding can leave the last cumulative sum at or below the level; the count then stops at the
+    last action that has any probability.
     """
     probabilities = jnp.exp(log_probabilities)
     total = jnp.cumsum(probabilities, axis=-1)

@@ -14,8 +14,8 @@ from descant.train.trained import load_trained
 class Policy:
     """A joint policy: `action = policy(observation)`.
 
-    By itself it draws actions with a fixed seed, so equal observations get equal answers; give a key
-    for others, or `greedy=True` for every agent's most likely action.
+    By itself it draws actions with a fixed seed, so equal observations get equal answers; give a
+    key for others, or `greedy=True` for every agent's most likely action.
     """
 
     def __init__(self, sample: Callable, best: Callable, domain: Domain, iteration: int):

@@ -7,6 +7,7 @@ path is part of JAX's cache key; a folder per run would never be hit.
 import importlib.util
 import os
 import stat
+import zlib
 from pathlib import Path
 
 from descant.train.storage import DISK, explained
@@ -60,6 +61,32 @@ def clear() -> int:
         count = 0 if folder.is_symlink() else len(DISK.names(folder))
         DISK.remove(folder)
     return count
+
+
+def mend() -> int:
+    """Remove damaged entries, which JAX neither uses nor replaces; returns how many.
+
+    Raises:
+        PlaceError: the cache cannot be read or written.
+    """
+    folder = directory()
+    if not folder.is_dir():
+        return 0
+    damaged = 0
+    with explained(f"Mending the compile cache {folder}", folder.parent):
+        for path in folder.glob("*-cache"):
+            if not _is_whole(DISK.read(path)):
+                DISK.remove(path)
+                damaged += 1
+    return damaged
+
+
+def _is_whole(entry: bytes) -> bool:
+    try:
+        zlib.decompress(entry)
+    except zlib.error:
+        return False
+    return True
 
 
 def _objection(folder: Path) -> str:

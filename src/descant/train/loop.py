@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, PyTree, Rollout, Scalar
+from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
 from descant.train.collect import Worlds, collect, open_worlds
 
 
@@ -123,7 +123,7 @@ def _floats(tree: PyTree) -> list[jax.Array]:
     return [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
-def compile_period(plan: Plan, run: Run, keys: Key, length: int) -> Callable:
+def compile_period(plan: Plan, run: Run, keys: Keys, length: int) -> Callable:
     """A compiled `(runs, keys, first index) -> (runs, metrics [length, S])`; runs are donated."""
 
     def period(runs, keys, first):

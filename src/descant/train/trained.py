@@ -9,7 +9,6 @@ from descant.core import discovery
 from descant.core.algorithm import AbstractAlgorithm, AbstractPolicy
 from descant.core.domain import Domain
 from descant.core.errors import UserError
-from descant.core.runtime import prepare
 from descant.core.types import PyTree
 from descant.train.checkpoint import latest, restore
 from descant.train.settings import Settings, with_values
@@ -46,7 +45,6 @@ def make(settings: Settings) -> tuple[Domain, AbstractAlgorithm]:
     Raises:
         UserError: a value cannot be used.
     """
-    prepare()
     domain = discovery.load("domains", settings.domain_name).make(settings.domain)
     algorithm = discovery.load("algorithms", settings.algorithm_name)
     return domain, algorithm.make(settings.algorithm, domain)

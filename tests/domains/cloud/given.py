@@ -93,9 +93,9 @@ def world(
         energy_weight=20.0,
         total_capacity=drawn.reward_scale == "total",
         guarded=guarded,
-        prepare=lambda scenario: prepare(env, kappa, scenario),
+        prepare=lambda scenario: prepare(env, "efficiency", kappa, scenario),
     )
-    return env, Placement(env=env, kappa=kappa)
+    return env, Placement(env=env)
 
 
 def in_scenario(env: Cluster, scenario: Scenario) -> Cluster:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import jax
+import numpy as np
 import pytest
 
 from descant.core.errors import UserError
@@ -89,5 +91,9 @@ def test_agent_slots_that_are_asked_for():
 
 
 def test_kappa_counts_for_the_efficient_reference_only():
-    assert cloud.make(Config(kappa=3.0)).model.kappa == 3.0
-    assert cloud.make(Config(kappa=3.0, reference="proportional")).model.kappa == 0.0
+    def start(**given):
+        env = cloud.make(Config(servers=4, horizon=20, arrivals=10, **given)).env
+        return np.asarray(env.reset(jax.random.key(0))[0].tables.start)
+
+    assert np.all(start(kappa=3.0) > 0)
+    assert np.all(start(kappa=3.0, reference="proportional") == 0)

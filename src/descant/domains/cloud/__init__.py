@@ -33,8 +33,9 @@ class Config:
     """What energy is divided by: cores (the paper's Table 1) or cores + GB (its Figure 3)."""
     queue_weight: float = 1.0
     """Cost of one waiting job per server."""
-    energy_weight: float = 20.0
-    """Cost of energy relative to capacity."""
+    energy_weight: float | None = None
+    """Cost of energy relative to capacity. `none` takes the paper's 20, and 0 for a trace: its
+    nodes state no efficiency, so energy could only reward leaving jobs undone."""
     horizon: int = 3000
     """Ticks of an episode."""
     arrivals: int = 2000
@@ -42,9 +43,9 @@ class Config:
     observation: Literal["full", "paper"] = "full"
     """Features of a server: the paper's seven, or those with committed load and free capacity."""
     reference: Literal["efficiency", "proportional"] = "efficiency"
-    """Where load should be: filled by efficiency (water filling) or in proportion to capacity."""
+    """Where load should be: efficient servers filled first, or all in proportion to capacity."""
     kappa: float = 4.0
-    """Weight of energy against balance in the efficiency-aware reference; 0 is proportional."""
+    """Weight of efficiency against balance; at 0 both are the same."""
     trace: str = ""
     """Folder of an imported trace; its nodes and jobs replace the synthetic ones."""
     tick: float = 60.0
@@ -63,7 +64,7 @@ class Config:
             if getattr(self, name) < 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
         for name in ("queue_weight", "energy_weight", "kappa"):
-            if not getattr(self, name) >= 0:
+            if not (getattr(self, name) or 0) >= 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
         if not self.tick > 0:
             raise UserError(f"domain.tick: expected seconds above 0, got {self.tick}.")
@@ -80,13 +81,14 @@ class Config:
         groups = groups_of(self)
         if self.servers % groups:
             raise UserError(
-                f"domain.clusters: {self.servers} servers cannot be cut into {groups} equal groups; "
-                f"choose a divisor of domain.servers."
+                f"domain.clusters: {self.servers} servers cannot be cut into {groups} equal "
+                f"groups; choose a divisor of domain.servers."
             )
 
 
 def groups_of(config: Config) -> int:
-    """Groups that agents choose between: Table 5 of Yang & Liu (2026) where the config leaves it open."""
+    """Groups that agents choose between: Table 5 of Yang & Liu (2026) where the config leaves it
+    open."""
     if config.clusters:
         return config.clusters
     servers = config.servers

@@ -34,7 +34,6 @@ def build(config: Config, groups: int) -> Domain:
     """
     workload = _replay(config) if config.trace else _paper(config, groups)
     full = config.observation == "full"
-    kappa = config.kappa if config.reference == "efficiency" else 0.0
     resources = len(workload.resources)
     env = Cluster(
         spec=Spec(
@@ -49,12 +48,12 @@ def build(config: Config, groups: int) -> Domain:
         groups=groups,
         full=full,
         queue_weight=config.queue_weight,
-        energy_weight=config.energy_weight,
+        energy_weight=_energy_weight(config),
         total_capacity=config.reward_scale == "total",
         guarded=bool(config.trace),
-        prepare=lambda scenario: prepare(env, kappa, scenario),
+        prepare=lambda scenario: prepare(env, config.reference, config.kappa, scenario),
     )
-    model = Placement(env=env, kappa=kappa)
+    model = Placement(env=env)
     return Domain(
         name="cloud",
         env=env,
@@ -63,6 +62,12 @@ def build(config: Config, groups: int) -> Domain:
         headline="best-fit",
         figures=("utilisation", "queue", "energy", "buffered"),
     )
+
+
+def _energy_weight(config: Config) -> float:
+    if config.energy_weight is not None:
+        return config.energy_weight
+    return 0.0 if config.trace else 20.0
 
 
 def _slots(config: Config, workload: AbstractWorkload) -> int:

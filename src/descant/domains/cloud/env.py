@@ -1,4 +1,5 @@
-"""Heterogeneous cloud scheduling: many placement agents, one per job at hand, and one shared reward.
+"""Heterogeneous cloud scheduling: many placement agents, one per job at hand, and one shared
+reward.
 
 A tick: completions free their resources, local queues start jobs from their heads, arrivals enter
 the global first-in-first-out buffer, the agents place one job each, the reward is taken. Jobs of a
@@ -7,10 +8,9 @@ tick are placed one after another: each sees what those before it have taken. Re
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -85,7 +85,8 @@ class Cluster(AbstractEnv):
     queue_weight: float = eqx.field(static=True)
     energy_weight: float = eqx.field(static=True)
     total_capacity: bool = eqx.field(static=True)
-    """Whether energy is divided by all capacity in natural units ("total") or by cores ("cores")."""
+    """Whether energy is divided by all capacity in natural units ("total") or by cores
+    ("cores")."""
     guarded: bool = eqx.field(static=True)
     """Whether servers that could never hold a job are illegal for it. The paper knows no such rule:
     there, a job that is too large for its server blocks its queue for good."""
@@ -170,15 +171,15 @@ class Cluster(AbstractEnv):
         pending, servers = carry
         agents, groups = self.spec.agents, self.groups
         index = jnp.arange(agents)
-        first = jnp.full((groups,), agents).at[jnp.where(pending, action, groups)].min(
-            index, mode="drop"
+        first = (
+            jnp.full((groups,), agents)
+            .at[jnp.where(pending, action, groups)]
+            .min(index, mode="drop")
         )
         some = first < agents
         agent = jnp.minimum(first, agents - 1)
         demand = jnp.where(some[:, None], hand.demand[agent], 0)
-        chosen, fits = self.best_fit(
-            scenario, servers.running, servers.committed, demand
-        )
+        chosen, fits = self.best_fit(scenario, servers.running, servers.committed, demand)
         chosen = chosen & some[:, None]
         starts = (chosen & fits[:, None]).reshape(-1)
         waits = (chosen & ~fits[:, None]).reshape(-1)
@@ -198,7 +199,8 @@ class Cluster(AbstractEnv):
         committed: Int[Array, "M R"],
         demand: Int[Array, "G R"],
     ) -> tuple[Bool[Array, "G S"], Bool[Array, " G"]]:
-        """For one job per group: the server of the group it goes to (one-hot), and whether it fits."""
+        """For one job per group: the server of the group it goes to (one-hot), and whether it
+        fits."""
         if self.groups == self.workload.servers:
             fits = jnp.all(running + demand <= scenario.capacity, axis=-1)
             return jnp.ones((self.groups, 1), bool), fits
@@ -382,7 +384,11 @@ class Cluster(AbstractEnv):
         if self.full:
             scale = jnp.array([self.workload.job_scale])
             left = capacity - servers.committed
-            columns += [servers.committed / jnp.maximum(capacity, 1), left / scale, capacity / scale]
+            columns += [
+                servers.committed / jnp.maximum(capacity, 1),
+                left / scale,
+                capacity / scale,
+            ]
         return jnp.concatenate(columns, axis=-1)
 
     def _globals(self, state: State, active: Bool[Array, " N"]) -> Float[Array, " G"]:
@@ -417,8 +423,16 @@ def first_best(score: Float[Array, "*n S"], place: Int[Array, "*n S"]) -> Int[Ar
     return jnp.argmin(jnp.where(best, place, jnp.iinfo(jnp.int32).max), axis=-1)
 
 
-def sizes(resources: int, full: bool) -> dict[str, int]:
-    """Feature counts of observations, and which of them compare demand with what is free."""
+class Sizes(TypedDict):
+    """Feature counts of observations."""
+
+    local: int
+    features: int
+    globals: int
+
+
+def sizes(resources: int, full: bool) -> Sizes:
+    """Feature counts of observations, for `Spec`."""
     entity = 2 * resources + 3
     return {
         "local": resources * (2 if full else 1),
@@ -428,6 +442,7 @@ def sizes(resources: int, full: bool) -> dict[str, int]:
 
 
 def supplies(resources: int, full: bool) -> tuple[tuple[int, int, int], ...]:
-    """Demand of the job at hand, what committed load leaves, and capacity, where all are observed."""
+    """Demand of the job at hand, what committed load leaves, and capacity, where all are
+    observed."""
     left = 2 * resources + 3 + resources
     return tuple((r, left + r, left + resources + r) for r in range(resources)) if full else ()

@@ -4,7 +4,8 @@ import numpy as np
 
 RESOURCES = ("cpu", "memory")
 UNITS = {"cpu": 1000, "memory": 1024, "gpu": 1000}
-"""Integer units in one vCPU, one GiB and one GPU: loads are exact sums of millicores, MiB, milli-GPUs."""
+"""Integer units in one vCPU, one GiB and one GPU: loads are exact sums of millicores, MiB,
+milli-GPUs."""
 
 # vCPU, GB, CPU efficiency, memory efficiency, share of the fleet in per cent.
 INSTANCES = {
@@ -30,9 +31,16 @@ SHARE = _TABLE[:, 4] / _TABLE[:, 4].sum()
 
 CPU_SHARE = 0.6
 """Share of CPU-intensive jobs; the others are memory-intensive."""
-# Pareto shape, Pareto scale, clip of cores, GB per core, clip of GB.
-CPU_JOB = (1.7, 0.6, (0.5, 20.0), (1.5, 3.0), (0.5, 64.0))
-MEMORY_JOB = (2.2, 0.4, (0.2, 8.0), (6.0, 12.0), (1.0, 128.0))
+# CPU-intensive, memory-intensive.
+SHAPE = (1.7, 2.2)
+SCALE = (0.6, 0.4)
+"""Pareto variable of cores: shape, and smallest value before the clip."""
+CORES = ((0.5, 20.0), (0.2, 8.0))
+"""Clip of cores."""
+PER_CORE = ((1.5, 3.0), (6.0, 12.0))
+"""Range of GB per core."""
+MEMORY = ((0.5, 64.0), (1.0, 128.0))
+"""Clip of GB."""
 DURATION = (3.0, 0.5, (5.0, 150.0))
 """Mean and deviation of the log of a duration in ticks, and its clip."""
 LARGEST_JOB = (20.0, 128.0)
@@ -47,4 +55,5 @@ gives back on average what the cut took."""
 TIDE = 0.3
 PERIOD = 1000
 NOISE = 0.1
-"""The arrival rate swings by `TIDE` over `PERIOD` ticks with Gaussian noise of deviation `NOISE`."""
+"""The arrival rate swings by `TIDE` over `PERIOD` ticks with Gaussian noise of deviation
+`NOISE`."""

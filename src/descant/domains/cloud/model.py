@@ -1,8 +1,7 @@
 """Where load should be: the fluid view of a cluster, in which an efficient one fills by plan."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -12,14 +11,16 @@ from descant.core.types import Scalar
 from descant.domains.cloud.env import Cluster, State
 from descant.domains.cloud.workload import Scenario
 
+Reference = Literal["efficiency", "proportional"]
+
 
 class Tables(NamedTuple):
     """Groups of a scenario, and how much load a common water level holds."""
 
     capacity: Float[Array, "G R"]
     """vCPU, GiB, GPUs."""
-    efficiency: Float[Array, " G"]
-    """CPU efficiency, weighted by cores."""
+    start: Float[Array, " G"]
+    """Water level at which each group starts to fill; one higher, it is full."""
     energy: Float[Array, " G"]
     """Reward lost per tick and natural unit of load in the group."""
     level: Float[Array, " L"]
@@ -43,22 +44,17 @@ class Context(NamedTuple):
 class Placement(AbstractTargetModel):
     r"""Load per group against a reference that holds all of it.
 
-    The reference minimises $\sum_j x_j^2 / 2\mu_j + \kappa x_j / \eta_j^2$ with $\sum_j x_j = C$ and
-    $0 \le x_j \le \mu_j$, per resource, which is $\tilde x_j = \mu_j\,\mathrm{clip}(\nu - \kappa /
-    \eta_j^2, 0, 1)$ (water filling). $\kappa = 0$ is load in proportion to capacity, Yang & Liu
-    (2026), eq. 16. The square is there because energy is charged per tick and a slow server also
-    holds the job longer. Load beyond all capacity spreads in proportion to capacity.
+    The reference minimises $\sum_j x_j^2 / 2\mu_j + b_j x_j$ with $\sum_j x_j = C$ and
+    $0 \le x_j \le \mu_j$, per resource, which is $\tilde x_j = \mu_j\,\mathrm{clip}(\nu - b_j, 0,
+    1)$ (water filling). `proportional` has b = 0: load in proportion to capacity, Yang & Liu
+    (2026), eq. 16. `efficiency` has $b_j = \kappa / \eta_j^2$: energy is charged per tick, and a
+    slow server also holds the job longer. Load beyond all capacity spreads in proportion to it.
 
     Coordinates are weighted with $1 / (\mu_j \sum_j \mu_j)$, the Hessian of the paper's load
     imbalance (eq. 15) per resource: in raw units memory would be 99.5 % of the signal.
     """
 
     env: Cluster
-    kappa: float = eqx.field(static=True)
-
-    def prepare(self, scenario: Scenario) -> Tables:
-        """Everything about the groups that no tick changes."""
-        return prepare(self.env, self.kappa, scenario)
 
     def context(self, state: State) -> Context:
         tables: Tables = state.tables
@@ -67,7 +63,7 @@ class Placement(AbstractTargetModel):
         total = jnp.sum(load, axis=0) + jnp.sum(demand, axis=0)
         return Context(
             load=load,
-            reference=fill(tables, total, self.kappa),
+            reference=fill(tables, total),
             capacity=tables.capacity,
             energy=tables.energy,
             demand=demand,
@@ -96,8 +92,8 @@ class Placement(AbstractTargetModel):
         return context.demand**2 @ _metric(context).T
 
     def rewards(self, context: Context, x: Float[Array, " M"]) -> dict[str, Scalar]:
-        """Waiting as the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent from
-        95 % on; energy as it is charged.
+        """Waiting as the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent
+        from 95 % on; energy as it is charged.
         """
         load = x.reshape(context.load.shape)
         used = load / jnp.where(context.capacity > 0, context.capacity, jnp.inf)
@@ -111,35 +107,43 @@ class Placement(AbstractTargetModel):
         }
 
 
-def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
-    """Group capacities, and the load held at every water level where a group starts or ends filling."""
+def prepare(env: Cluster, reference: Reference, kappa: float, scenario: Scenario) -> Tables:
+    """Group capacities, and the load held at every water level where a group starts or ends
+    filling."""
     capacity = _by_group(env.natural(scenario.capacity), env.groups)
     cores = env.natural(scenario.capacity)[:, :1]
     speed = scenario.efficiency[:, :1] / 1000
-    efficiency = _by_group(cores * speed, env.groups) / _by_group(cores, env.groups)
-    starts = kappa / efficiency[:, 0] ** 2
-    level = jnp.sort(jnp.concatenate([starts, starts + 1]))
-    order = jnp.argsort(starts)
-    starts, sizes = starts[order], capacity[order]
+    efficiency = (_by_group(cores * speed, env.groups) / _by_group(cores, env.groups))[:, 0]
+    start = (
+        kappa
+        * {
+            "proportional": jnp.zeros_like(efficiency),
+            "efficiency": 1 / efficiency**2,
+        }[reference]
+    )
+    level = jnp.sort(jnp.concatenate([start, start + 1]))
+    order = jnp.argsort(start)
+    starts, sizes = start[order], capacity[order]
     none = jnp.zeros((1, sizes.shape[-1]))
     size = jnp.concatenate([none, jnp.cumsum(sizes, axis=0)])
     offset = jnp.concatenate([none, jnp.cumsum(sizes * starts[:, None], axis=0)])
 
     def poured(level):
-        """Load at this level if groups had no lid: sum over started groups of size (level - start)."""
+        """Load at this level if groups had no lid: sum over started groups of size (level -
+        start)."""
         started = jnp.searchsorted(starts, level, side="right")
         return level[:, None] * size[started] - offset[started]
 
     return Tables(
         capacity=capacity,
-        efficiency=efficiency[:, 0],
-        energy=env.energy_weight / (efficiency[:, 0] * env.total(scenario.capacity)),
+        start=start,
+        energy=env.energy_weight / (efficiency * env.total(scenario.capacity)),
         level=level,
         filled=poured(level) - poured(level - 1),
     )
 
 
-def fill(tables: Tables, total: Float[Array, " R"], kappa: float) -> Float[Array, "G R"]:
+def fill(tables: Tables, total: Float[Array, " R"]) -> Float[Array, "G R"]:
     """Water filling by table: between two neighbouring levels the held load is linear."""
     below = tables.filled <= total[None]
     low = jnp.max(jnp.where(below, tables.level[:, None], tables.level[0]), axis=0)
@@ -149,8 +153,7 @@ def fill(tables: Tables, total: Float[Array, " R"], kappa: float) -> Float[Array
     high_load = jnp.min(jnp.where(below, full, tables.filled), axis=0)
     share = (total - low_load) / jnp.maximum(high_load - low_load, 1e-6)
     level = low + jnp.clip(share, 0, 1) * (high - low)
-    start = kappa / tables.efficiency[:, None] ** 2
-    held = tables.capacity * jnp.clip(level[None] - start, 0, 1)
+    held = tables.capacity * jnp.clip(level[None] - tables.start[:, None], 0, 1)
     over = total / jnp.maximum(jnp.sum(tables.capacity, axis=0), 1e-6)
     return held * jnp.maximum(1.0, over)[None]
 

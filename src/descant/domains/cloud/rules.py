@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from descant.core.domain import Rule
 from descant.core.types import Key, Observation
 from descant.domains.cloud.env import Cluster, State, dominant, first_best
-from descant.domains.cloud.model import Placement, fill
+from descant.domains.cloud.model import Placement
 from descant.ops.loops import while_any
 
 
@@ -155,7 +155,8 @@ def round_robin(env: Cluster) -> Rule:
 
 
 def in_turn(env: Cluster, score: Score, *, must_fit: bool = True, sample: int = 0) -> Rule:
-    """Agents one after another by a score, looking at `sample` random servers only if that is set."""
+    """Agents one after another by a score, looking at `sample` random servers only if that is
+    set."""
 
     def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
         allowed = jnp.repeat(observation.mask, env.workload.servers // env.groups, axis=-1)

@@ -1,4 +1,5 @@
-"""Who the servers are and which jobs come when: one draw of a scenario, fixed before the first tick.
+"""Who the servers are and which jobs come when: one draw of a scenario, fixed before the first
+tick.
 
 Jobs are numbered in order of arrival and everything about them is drawn beforehand, so two policies
 on one scenario face exactly the same jobs, and the global buffer is two counters.
@@ -134,18 +135,20 @@ class Paper(AbstractWorkload):
         n = self.jobs
         heavy = jax.random.uniform(which, (n,)) < cloud.CPU_SHARE
 
-        def pick(cpu, memory):
-            return jnp.where(heavy, cpu, memory)
+        def pick(pair):
+            return jnp.where(heavy, *pair)
 
-        shape, scale, cores_clip, per_core, memory_clip = zip(
-            cloud.CPU_JOB, cloud.MEMORY_JOB, strict=True
-        )
+        def ends(ranges):
+            return (pick(pair) for pair in zip(*ranges, strict=True))
+
         # A classical Pareto variable: scale times U^(-1/shape), never below its scale.
-        cores = pick(*scale) * jax.random.uniform(size, (n,), minval=1e-7) ** (-1 / pick(*shape))
-        cores = jnp.clip(cores, *(pick(*ends) for ends in zip(*cores_clip, strict=True)))
-        low, high = (pick(*ends) for ends in zip(*per_core, strict=True))
+        uniform = jax.random.uniform(size, (n,), minval=1e-7)
+        cores = jnp.clip(
+            pick(cloud.SCALE) * uniform ** (-1 / pick(cloud.SHAPE)), *ends(cloud.CORES)
+        )
+        low, high = ends(cloud.PER_CORE)
         memory = cores * (low + (high - low) * jax.random.uniform(ratio, (n,)))
-        memory = jnp.clip(memory, *(pick(*ends) for ends in zip(*memory_clip, strict=True)))
+        memory = jnp.clip(memory, *ends(cloud.MEMORY))
         mean, deviation, clip = cloud.DURATION
         duration = jnp.clip(jnp.exp(mean + deviation * jax.random.normal(length, (n,))), *clip)
         units = jnp.array([[cloud.UNITS["cpu"], cloud.UNITS["memory"]]])
@@ -157,9 +160,9 @@ class Replay(AbstractWorkload):
     """Scenarios from an imported trace: nodes drawn from its list, its jobs in order of arrival.
 
     A scenario takes as many consecutive jobs as bring the drawn nodes to the target utilisation, in
-    their tightest resource, when arrivals end; their arrival times are stretched or squeezed to fit,
-    so bursts and lulls stay. Behind the last job of the trace follows the first. Jobs that none of
-    the drawn nodes could ever hold are passed over.
+    their tightest resource, when arrivals end; their arrival times are stretched or squeezed to
+    fit, so bursts and lulls stay. Behind the last job of the trace follows the first. Jobs that
+    none of the drawn nodes could ever hold are passed over.
     """
 
     nodes: Int[Array, "nodes R"]
