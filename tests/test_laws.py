@@ -65,10 +65,11 @@ def differ(a, b):
 @contextmanager
 def optimising():
     """Compile as training does; tests otherwise compile fast."""
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_ippo_is_mappo_when_the_world_adds_nothing():
 
 @pytest.fixture(scope="module")
 def update():
-    """One update of agents that choose at the same time, as a function of the rollout; a rollout."""
+    """One update of agents that choose at the same time, and what it is made from."""
     algorithm = dgpg.make(dgpg.Config(base=TOGETHER), TOY)
     learner = algorithm.init(KEY)
     step = jax.jit(lambda rollout: algorithm.update(learner, rollout, jnp.float32(0.3), KEY)[0])
@@ -122,7 +123,7 @@ def update():
 
 
 class TestWhoIsWho:
-    """Names and empty seats mean nothing to size-free networks, neither in acting nor in learning."""
+    """Names and empty seats mean nothing to size-free networks, acting or learning."""
 
     def test_permuting_agents_changes_no_learner(self, update):
         step, given = update
@@ -184,8 +185,8 @@ def singly():
 
 
 def test_periods_change_no_bit(singly):
-    runs = start(KEYS[:1])
     with optimising():
+        runs = start(KEYS[:1])
         period = compile_period(WHAT, runs, KEYS[:1], 3)
     assert_equal(period(runs, KEYS[:1], jnp.int32(0)), singly[0])
 
@@ -210,7 +211,7 @@ class Crash(BaseException):
 
 
 def test_ten_iterations_are_five_and_five(tmp_path, monkeypatch):
-    """A run that dies after its fifth checkpoint and is started again, against one that never dies."""
+    """A run that dies after its fifth checkpoint and goes on, against one that never dies."""
     from descant import session
     from descant.train.config import Train
     from descant.train.settings import Settings

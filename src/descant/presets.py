@@ -20,11 +20,7 @@ class Preset:
     flags included, which still win), so that values may depend on the size."""
 
 
-TRUE_LOAD = {
-    "domain.load": "true",
-    "domain.reward_scale": "total",
-    "domain.reference": "proportional",
-}
+TRUE_LOAD = {"domain.load": "true", "domain.reward_scale": "total"}
 """Servers at 80 to 85 % of their tightest resource: waiting is what costs, and placement decides
 it."""
 
@@ -108,7 +104,7 @@ def _published_linear(settings: Settings) -> dict[str, Any]:
 
 def _estimator(settings: Settings) -> dict[str, Any]:
     """The paper's guidance, for the algorithm that has any; the reference is the paper's in all."""
-    paper = {"domain.reference": "proportional"}
+    paper = {"domain.model": "proportional"}
     if settings.algorithm_name != "dgpg":
         return paper
     return paper | {
@@ -137,6 +133,15 @@ PRESETS: dict[str, Preset] = {
         summary="Servers at 80 to 85 % of their tightest resource: waiting decides",
         domain="cloud",
         values=TRUE_LOAD,
+    ),
+    "trace": Preset(
+        summary="An imported trace (--domain.trace): 1,000 ticks, nodes almost full at the end",
+        domain="cloud",
+        values={
+            "domain.horizon": 1000,
+            "domain.arrivals": 1000,
+            "domain.utilisation": (0.9, 0.95),
+        },
     ),
     "published": Preset(
         summary="Yang & Liu (2026), Table 7: perceptron, sampled guidance, 200 iterations",

@@ -15,12 +15,7 @@ from toys import balance
 TOY = balance.make(balance.Config())
 
 
-@pytest.mark.parametrize("net", ["mlp", "linear"])
-def test_other_networks_hold_the_contract(net):
-    check_algorithm(lambda d: mappo.make(replace(SMALL, net=net), d), TOY)
-
-
-def test_a_world_with_nothing_in_it():
+def test_a_perceptron_in_a_world_with_nothing_in_it():
     toy = balance.make(balance.Config(world=False, stop=0.2))
     check_algorithm(lambda d: mappo.make(replace(SMALL, net="mlp"), d), toy)
 

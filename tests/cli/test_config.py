@@ -23,6 +23,8 @@ def refused(*flags, **options):
 
 @pytest.fixture
 def presets(monkeypatch):
+    for name in list(PRESETS):
+        monkeypatch.delitem(PRESETS, name)
     monkeypatch.setitem(
         PRESETS, "big", Preset("Many.", DISPATCH, {"domain.servers": 100, "domain.weight": 9.0})
     )

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from descant.cli.main import COMMANDS
+from descant.presets import PRESETS
 from descant.train.settings import defaults
 from descant.train.toml import to_toml
 
@@ -52,7 +53,9 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_error_texts(descant, snapshot, name):
+def test_error_texts(descant, snapshot, name, monkeypatch):
+    for preset in list(PRESETS):
+        monkeypatch.delitem(PRESETS, preset)
     result = descant(ERRORS[name])
     assert result.code == 2
     assert result.out == ""

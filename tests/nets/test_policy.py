@@ -27,7 +27,7 @@ def observation():
 @pytest.fixture(scope="module")
 def net():
     start = sets.pointer(jax.random.key(1), SPEC, hidden=8)
-    return eqx.tree_at(lambda n: n.word, start, 4.0 * jnp.sign(start.word))
+    return eqx.tree_at(lambda n: n.word, start, jnp.sign(start.word))
 
 
 def draw(policy, observation, seed=0):

@@ -26,7 +26,6 @@ def test_domains_of_the_library(name):
 @pytest.mark.parametrize(
     "config",
     [
-        {},
         {"stop": 0.3, "per_bin": 2, "bins": 3},
         {"world": False, "agents": 9, "bins": 3},
     ],
@@ -119,6 +118,8 @@ class Wrong(balance.Levels):
             target = context.target + 0.2 * (context.size > 0) @ action
             return super().potential(context._replace(target=target), action)
         value = super().potential(context, action)
+        if self.fault == "another potential":
+            value = value + jnp.sum(((context.size > 0) @ action) * context.level)
         if self.fault == "rounded":
             return jnp.round(value * 16) / 16
         return value + 0.1 * jnp.sum(action) * (self.fault == "counts who rests")
@@ -166,6 +167,7 @@ def walk():
     [
         ("reference moves", "does the reference move when actions move"),
         ("rounded", "is something rounded"),
+        ("another potential", "is potential half the squared distance"),
         ("counts who rests", "their rows must count nothing"),
         ("mean without variance", "expected is not the mean"),
         ("alternatives from nothing", "alternatives is not what"),

@@ -33,8 +33,8 @@ class Config:
     actions, or everybody's (the paper)."""
     start: float = 0.9
     """Guidance weight alpha at first."""
-    stop: float = 0.2
-    """Guidance weight at last."""
+    stop: float = 0.5
+    """Guidance weight at last; the paper has 0.2."""
     hold: float = 0.1
     """Share of training with the first weight."""
     reach: float = 0.5
@@ -87,7 +87,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
         link = Guide(weight=weight, slope=slope, momentum=config.momentum, limit=config.limit)
         return replace(base, credit=chain(base.credit, link))
     if config.start == config.stop == 0:
-        # Beside a term that weighs nothing, XLA fuses, and so rounds, the rest of the loss otherwise.
+        # Beside a term, even one that weighs nothing, XLA rounds the rest of the loss otherwise.
         return base
     in_turn = config.guidance == "exact" and mappo.in_turn(config.base, domain)
     kind = "in turn" if in_turn else config.guidance

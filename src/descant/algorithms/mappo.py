@@ -29,9 +29,9 @@ class Config:
     net: Literal["pointer", "mlp", "linear"] = "pointer"
     """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
     index, or a linear model."""
-    order: Literal["together", "in-turn"] = "together"
-    """Whether the agents of a tick choose all at once, or one after another, each knowing what
-    those before it took (`pointer` only)."""
+    order: Literal["in-turn", "together"] = "in-turn"
+    """Whether the agents of a tick choose one after another, each knowing what those before it took
+    (`pointer` only), or all at once."""
     hidden: int = 32
     """Width of hidden layers."""
     depth: int = 2
@@ -52,7 +52,7 @@ class Config:
     """Ticks in a minibatch; all agents of a tick come along."""
     minibatches: int = 128
     """Gradient steps in an epoch; 0 takes as many as needed to see every tick once."""
-    rate: float = 3e-3
+    rate: float = 6e-3
     """Learning rate of the actor at the first update."""
     critic_rate: float = 3e-3
     """Learning rate of the critic at the first update."""

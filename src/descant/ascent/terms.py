@@ -5,7 +5,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from descant.core.algorithm import Assessment, Schedule
 from descant.core.model import AbstractModel
@@ -52,11 +52,17 @@ class Guidance(eqx.Module):
         return self.weight(progress) * term, {"guidance": term}
 
 
-def standardise(slopes: Float[Array, "B N A"], legal: Array, limit: float) -> Float[Array, "B N A"]:
-    """Each agent's slopes about their own mean over legal actions, in common deviations,
-    clipped."""
-    count = jnp.maximum(jnp.sum(legal, axis=-1, keepdims=True), 1)
-    mean = jnp.sum(slopes * legal, axis=-1, keepdims=True) / count
-    centred = (slopes - mean) * legal
-    deviation = jnp.sqrt(jnp.sum(centred**2) / jnp.maximum(jnp.sum(legal), 1)) + 1e-12
-    return jnp.clip(centred / deviation, -limit, limit)
+def standardise(
+    slopes: Float[Array, "B N A"], legal: Bool[Array, "B N A"], limit: float
+) -> Float[Array, "B N A"]:
+    """How much worse than its best each action of an agent is, in a common unit, clipped.
+
+    The unit is the median regret over an agent's legal actions, averaged over agents: a few actions
+    that are out of the question then do not drown the choice between the others.
+    """
+    best = jnp.min(jnp.where(legal, slopes, jnp.inf), axis=-1, keepdims=True)
+    regret = jnp.where(legal, slopes - best, jnp.nan)
+    usual = jnp.nan_to_num(jnp.nanmedian(regret, axis=-1))
+    acts = jnp.any(legal, axis=-1)
+    unit = jnp.sum(usual * acts) / jnp.maximum(jnp.sum(acts), 1) + 1e-12
+    return jnp.clip(jnp.nan_to_num(regret / unit), 0, limit)

@@ -44,6 +44,10 @@ class AbstractPolicy(eqx.Module):
         """Every agent's most likely action."""
 
     @abc.abstractmethod
+    def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
+        """Actions as the policy is meant to be used once trained."""
+
+    @abc.abstractmethod
     def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
         """Log-probabilities, entropies and all probabilities at a joint action."""
 

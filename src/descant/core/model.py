@@ -7,6 +7,7 @@ one-hot rows and an inactive agent a row of zeros.
 """
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -32,14 +33,34 @@ class AbstractModel(eqx.Module):
         """Expectation of the potential when agents act independently with these probabilities."""
 
     @abc.abstractmethod
-    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        """What each agent adds to the potential, given those before it; sums to the total
-        change."""
+    def begin(self, context: PyTree) -> PyTree:
+        """Where things stand before the first agent of the tick; what `turn` and `move` go by."""
 
     @abc.abstractmethod
+    def turn(self, context: PyTree, position: PyTree, agent: Int[Array, ""]) -> Float[Array, " A"]:
+        """What the model charges an agent for each of its actions as things stand."""
+
+    @abc.abstractmethod
+    def move(
+        self, context: PyTree, position: PyTree, agent: Int[Array, ""], action: Int[Array, ""]
+    ) -> PyTree:
+        """Where things stand once the agent has acted."""
+
     def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
-        """What each agent would add by each of its actions, given those before it and nobody
-        after."""
+        """What the model charges each agent for each of its actions, given what those before it did
+        and as if nobody came after: the change of the potential, and what it may add to that for
+        things that no function of the state shows.
+        """
+
+        def step(position, agent):
+            charge = self.turn(context, position, agent)
+            return self.move(context, position, agent, action[agent]), charge
+
+        return jax.lax.scan(step, self.begin(context), jnp.arange(action.shape[0]))[1]
+
+    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+        """What the model charges each agent for what it did, given those before it."""
+        return jnp.take_along_axis(self.in_turn(context, action), action[:, None], axis=-1)[:, 0]
 
     @abc.abstractmethod
     def alternatives(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
@@ -113,34 +134,35 @@ class AbstractTargetModel(AbstractModel):
         slope = jax.grad(self.potential, argnums=1)(context, chosen)
         return slope + weight * (0.5 - chosen)
 
-    def in_turn(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, "N A"]:
-        r"""$\langle x_{<i} - \tilde x, z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$, by one
-        pass over the agents.
-        """
+    def begin(self, context: PyTree) -> tuple[Array, Array, Array]:
         weight = self.weight(context)
-        metric = self.metric(context)
         start = self.respond(context, jnp.zeros_like(weight)) - self.reference(context)
+        return start, self.metric(context), weight
 
-        def turn(deviation, agent):
-            slope = self.pull(context, agent, metric * deviation)
-            return deviation + self.influence(context, agent, action[agent]), slope
+    def turn(self, context: PyTree, position: PyTree, agent: Int[Array, ""]) -> Float[Array, " A"]:
+        r"""$\langle x_{<i} - \tilde x, z_{ij} \rangle + \tfrac12 \lVert z_{ij} \rVert^2$."""
+        deviation, metric, weight = position
+        return self.pull(context, agent, metric * deviation) + 0.5 * weight[agent]
 
-        slopes = jax.lax.scan(turn, start, jnp.arange(action.shape[0]))[1]
-        return slopes + 0.5 * weight
-
-    def marginal(self, context: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
-        r"""$\langle x_{<i} + \tfrac12 z_i - \tilde x, z_i \rangle$: the exact sequential
-        marginal."""
-        return jnp.take_along_axis(self.in_turn(context, action), action[:, None], axis=-1)[:, 0]
+    def move(
+        self, context: PyTree, position: PyTree, agent: Int[Array, ""], action: Int[Array, ""]
+    ) -> tuple[Array, Array, Array]:
+        deviation, metric, weight = position
+        return deviation + self.influence(context, agent, action), metric, weight
 
     def alignment(self, context: PyTree, action: Int[Array, " N"]) -> dict[str, Scalar]:
         chosen = jax.nn.one_hot(action, self.weight(context).shape[-1])
         x = self.respond(context, chosen)
-        toward = self.reference(context) - x
-        names = list(self.rewards(context, x))
-        gain = {
-            name: jnp.vdot(jax.grad(lambda x, n=name: self.rewards(context, x)[n])(x), toward)
-            for name in names
-        }
-        gain["total"] = jnp.sum(jnp.stack(list(gain.values())))
-        return {name: (value > 0).astype(jnp.float32) for name, value in gain.items()}
+        return aligned(lambda x: self.rewards(context, x), x, self.reference(context) - x)
+
+
+def aligned(
+    rewards: Callable[[Array], dict[str, Scalar]], x: Array, direction: Array
+) -> dict[str, Scalar]:
+    """Per term of the team reward, and for all together, 1 where a small step improves it."""
+    gain = {
+        name: jnp.vdot(jax.grad(lambda x, n=name: rewards(x)[n])(x), direction)
+        for name in rewards(x)
+    }
+    gain["total"] = jnp.sum(jnp.stack(list(gain.values())))
+    return {name: (value > 0).astype(jnp.float32) for name, value in gain.items()}

@@ -42,8 +42,8 @@ class Spec:
     supplies: tuple[tuple[int, int, int], ...] = ()
     """Per quantity that agents ask entities for: the local feature with the demand, the entity
     features with what is left of it and with the whole of it, all in one unit. Choosing an entity
-    takes the demand from what is left; of several entities behind one action, the tightest that has
-    enough of everything gives it."""
+    that has enough of everything takes the demand from what is left, and of several such entities
+    behind one action the tightest gives it; if none has enough, the demand waits."""
     fixed: bool = True
     """Whether every episode lasts exactly the horizon."""
     shared: bool = True

@@ -11,7 +11,8 @@ from descant.core.domain import Domain, Rule
 from descant.core.model import AbstractModel
 from descant.core.types import Key, Keys, Observation, PyTree
 
-Mode = Literal["sampled", "greedy"]
+Mode = Literal["act", "sampled", "greedy"]
+"""As the policy is meant to be used, drawn from it, or every agent's most likely action."""
 
 ROLES = {"training": 0, "validation": 1, "held-out": 2}
 
@@ -38,7 +39,7 @@ def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
     def rule(state: PyTree, observation: Observation, key: Key) -> Array:
         if mode == "greedy":
             return policy.best(observation)
-        return policy.sample(observation, key)[0]
+        return policy.act(observation, key) if mode == "act" else policy.sample(observation, key)[0]
 
     return rule
 

@@ -33,7 +33,7 @@ def evaluate_run(
     scenarios: int,
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
-    mode: Mode = "sampled",
+    mode: Mode = "act",
 ) -> dict[str, Any]:
     """The learned policy and all rules on the same held-out scenarios.
 

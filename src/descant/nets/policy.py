@@ -28,6 +28,10 @@ class Independent(AbstractPolicy):
     def best(self, observation: Observation) -> Int[Array, " N"]:
         return jnp.argmax(self._log_probabilities(observation), axis=-1)
 
+    def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
+        # Chance keeps agents that see the same from all going to the same place.
+        return self.sample(observation, key)[0]
+
     def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
         return assess(self._log_probabilities(observation), action)
 
@@ -54,6 +58,9 @@ class InOrder(AbstractPolicy):
 
     def best(self, observation: Observation) -> Int[Array, " N"]:
         return self._play(observation, None)[0]
+
+    def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
+        return self.best(observation)
 
     def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
         actions = observation.mask.shape[-1]

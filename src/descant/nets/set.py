@@ -41,6 +41,10 @@ class Pointer(eqx.Module):
     agent: Layers
     supply: Float[Array, "P H"]
     word: Float[Array, " H"]
+    enough: Float[Array, ""]
+    """What an entity gains by having enough of everything. It starts above zero, so that the first
+    rollouts show a system that works: one that is swamped by a first policy that ignores what fits
+    teaches little about any other."""
     spec: Spec = eqx.field(static=True)
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
@@ -81,7 +85,7 @@ class Pointer(eqx.Module):
         share = jnp.clip(after / jnp.maximum(table.whole, 1e-6), -1, 1)
         about = jnp.concatenate([jnp.tanh(after), share, enough], axis=-1)
         hidden = jax.nn.relu(table.entities + table.agents[agent][None] + about @ self.supply)
-        return table.asked[agent] + hidden @ self.word
+        return table.asked[agent] + hidden @ self.word + self.enough * enough[:, 0]
 
 
 def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
@@ -102,6 +106,7 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
         ),
         supply=weights(supply, (2 * quantities + 1, hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
+        enough=jnp.float32(4.0 if quantities else 0.0),
         spec=spec,
     )
 
@@ -126,20 +131,16 @@ def take(
     actions: int,
 ) -> Float[Array, "K Q"]:
     """What is left once somebody has chosen: of the entities behind an action, the tightest that
-    has enough gives, or the one with the largest share left if none has.
+    has enough gives; if none has, nothing is taken.
     """
     entities = left.shape[0]
-    index = action
+    behind = jnp.arange(entities) // (entities // actions) == action
+    gives = behind & jnp.all(left >= demand[None], axis=-1)
     if entities != actions:
-        size = entities // actions
-        mine = action * size + jnp.arange(size)
-        after = left[mine] - demand[None]
-        enough = jnp.all(after >= 0, axis=-1)
-        share = jnp.min(left[mine] / jnp.maximum(whole[mine], 1e-6), axis=-1)
-        rank = jnp.where(jnp.any(enough), jnp.where(enough, -share, -jnp.inf), share)
-        index = mine[jnp.argmax(rank)]
-    chosen = jnp.arange(entities) == index
-    return left - jnp.where(chosen[:, None], demand, 0.0)
+        share = jnp.min(left / jnp.maximum(whole, 1e-6), axis=-1)
+        tightest = jnp.argmin(jnp.where(gives, share, jnp.inf))
+        gives = gives & (jnp.arange(entities) == tightest)
+    return left - jnp.where(gives[:, None], demand[None], 0.0)
 
 
 def per_action(logits: Float[Array, "*b K"], actions: int) -> Float[Array, "*b A"]:

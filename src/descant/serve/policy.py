@@ -14,12 +14,13 @@ from descant.train.trained import load_trained
 class Policy:
     """A joint policy: `action = policy(observation)`.
 
-    By itself it draws actions with a fixed seed, so equal observations get equal answers; give a
-    key for others, or `greedy=True` for every agent's most likely action.
+    Agents in order take their most likely actions; agents that choose all at once draw, with a
+    fixed seed unless a key is given, so equal observations get equal answers. `greedy=True` takes
+    the most likely actions in any case.
     """
 
-    def __init__(self, sample: Callable, best: Callable, domain: Domain, iteration: int):
-        self._sample = sample
+    def __init__(self, act: Callable, best: Callable, domain: Domain, iteration: int):
+        self._act = act
         self._best = best
         self.domain = domain
         """The domain it was trained for, or the one asked for."""
@@ -34,7 +35,7 @@ class Policy:
 
         if greedy:
             return self._best(observation)
-        return self._sample(observation, jax.random.key(0) if key is None else key)
+        return self._act(observation, jax.random.key(0) if key is None else key)
 
 
 def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
@@ -55,7 +56,7 @@ def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
     trained = load_trained(Path(run), named)
     policy = trained.policy(seed)
     return Policy(
-        sample=jax.jit(lambda observation, key: policy.sample(observation, key)[0]),
+        act=jax.jit(lambda observation, key: policy.act(observation, key)),
         best=jax.jit(lambda observation: policy.best(observation)),
         domain=trained.domain,
         iteration=trained.iteration,

@@ -93,7 +93,7 @@ def world(
         energy_weight=20.0,
         total_capacity=drawn.reward_scale == "total",
         guarded=guarded,
-        prepare=lambda scenario: prepare(env, "efficiency", kappa, scenario),
+        prepare=lambda scenario: prepare(env, kappa, scenario),
     )
     return env, Placement(env=env)
 

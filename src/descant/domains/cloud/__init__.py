@@ -42,10 +42,15 @@ class Config:
     """Ticks with arrivals; the rest of the episode drains."""
     observation: Literal["full", "paper"] = "full"
     """Features of a server: the paper's seven, or those with committed load and free capacity."""
-    reference: Literal["efficiency", "proportional"] = "efficiency"
-    """Where load should be: efficient servers filled first, or all in proportion to capacity."""
+    model: Literal["crowding", "efficiency", "proportional"] = "crowding"
+    """What guides: the cost of crowding (a barrier per resource, energy, a charge for jobs that
+    must wait), or the distance to a reference: efficient servers filled first, or load in
+    proportion to capacity (the paper)."""
+    blocking: float = 100.0
+    """Waiting jobs that `crowding` charges for one that does not fit where it goes: it stands in
+    the way of those behind it, for as long as it takes."""
     kappa: float = 4.0
-    """Weight of efficiency against balance; at 0 both are the same."""
+    """Weight of efficiency against balance in the `efficiency` reference; 0 is proportional."""
     trace: str = ""
     """Folder of an imported trace; its nodes and jobs replace the synthetic ones."""
     tick: float = 60.0
@@ -63,7 +68,7 @@ class Config:
         for name in ("clusters", "agents"):
             if getattr(self, name) < 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
-        for name in ("queue_weight", "energy_weight", "kappa"):
+        for name in ("queue_weight", "energy_weight", "blocking", "kappa"):
             if not (getattr(self, name) or 0) >= 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
         if not self.tick > 0:

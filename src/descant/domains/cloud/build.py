@@ -11,6 +11,7 @@ from descant.core.errors import UserError
 from descant.core.types import Spec
 from descant.domains.cloud import Config
 from descant.domains.cloud import instances as cloud
+from descant.domains.cloud.barrier import Crowding
 from descant.domains.cloud.env import Cluster, sizes, supplies
 from descant.domains.cloud.model import Placement, prepare
 from descant.domains.cloud.rules import rules
@@ -35,6 +36,7 @@ def build(config: Config, groups: int) -> Domain:
     workload = _replay(config) if config.trace else _paper(config, groups)
     full = config.observation == "full"
     resources = len(workload.resources)
+    kappa = config.kappa if config.model == "efficiency" else 0.0
     env = Cluster(
         spec=Spec(
             agents=config.agents or _slots(config, workload),
@@ -51,9 +53,13 @@ def build(config: Config, groups: int) -> Domain:
         energy_weight=_energy_weight(config),
         total_capacity=config.reward_scale == "total",
         guarded=bool(config.trace),
-        prepare=lambda scenario: prepare(env, config.reference, config.kappa, scenario),
+        prepare=lambda scenario: prepare(env, kappa, scenario),
     )
-    model = Placement(env=env)
+    model = (
+        Crowding(env=env, blocking=config.blocking)
+        if config.model == "crowding"
+        else Placement(env=env)
+    )
     return Domain(
         name="cloud",
         env=env,

@@ -179,7 +179,9 @@ class Cluster(AbstractEnv):
         some = first < agents
         agent = jnp.minimum(first, agents - 1)
         demand = jnp.where(some[:, None], hand.demand[agent], 0)
-        chosen, fits = self.best_fit(scenario, servers.running, servers.committed, demand)
+        chosen, fits = self.best_fit(
+            scenario.capacity, scenario.place, servers.running, servers.committed, demand
+        )
         chosen = chosen & some[:, None]
         starts = (chosen & fits[:, None]).reshape(-1)
         waits = (chosen & ~fits[:, None]).reshape(-1)
@@ -194,7 +196,8 @@ class Cluster(AbstractEnv):
 
     def best_fit(
         self,
-        scenario: Scenario,
+        capacity: Int[Array, "M R"],
+        place: Int[Array, " M"],
         running: Int[Array, "M R"],
         committed: Int[Array, "M R"],
         demand: Int[Array, "G R"],
@@ -202,10 +205,10 @@ class Cluster(AbstractEnv):
         """For one job per group: the server of the group it goes to (one-hot), and whether it
         fits."""
         if self.groups == self.workload.servers:
-            fits = jnp.all(running + demand <= scenario.capacity, axis=-1)
+            fits = jnp.all(running + demand <= capacity, axis=-1)
             return jnp.ones((self.groups, 1), bool), fits
         split = (self.groups, -1, demand.shape[-1])
-        capacity, running = scenario.capacity.reshape(split), running.reshape(split)
+        capacity, running = capacity.reshape(split), running.reshape(split)
         demand = demand[:, None]
         fits = jnp.all(running + demand <= capacity, axis=-1)
         used = dominant(running, capacity)
@@ -214,7 +217,7 @@ class Cluster(AbstractEnv):
             load = jnp.where(jnp.all(demand <= capacity, axis=-1), load, jnp.inf)
         anywhere = jnp.any(fits, axis=-1)
         score = jnp.where(anywhere[:, None], jnp.where(fits, used, -1.0), -load)
-        server = first_best(score, scenario.place.reshape(self.groups, -1))
+        server = first_best(score, place.reshape(self.groups, -1))
         return jnp.arange(fits.shape[1])[None] == server[:, None], anywhere
 
     def _start(self, scenario, time, servers, starts, demand, duration) -> Servers:
@@ -383,7 +386,7 @@ class Cluster(AbstractEnv):
         ]
         if self.full:
             scale = jnp.array([self.workload.job_scale])
-            left = capacity - servers.committed
+            left = capacity - servers.running
             columns += [
                 servers.committed / jnp.maximum(capacity, 1),
                 left / scale,

@@ -1,6 +1,6 @@
 """Where load should be: the fluid view of a cluster, in which an efficient one fills by plan."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,6 @@ from descant.core.model import AbstractTargetModel
 from descant.core.types import Scalar
 from descant.domains.cloud.env import Cluster, State
 from descant.domains.cloud.workload import Scenario
-
-Reference = Literal["efficiency", "proportional"]
 
 
 class Tables(NamedTuple):
@@ -92,35 +90,40 @@ class Placement(AbstractTargetModel):
         return context.demand**2 @ _metric(context).T
 
     def rewards(self, context: Context, x: Float[Array, " M"]) -> dict[str, Scalar]:
-        """Waiting as the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent
-        from 95 % on; energy as it is charged.
-        """
         load = x.reshape(context.load.shape)
-        used = load / jnp.where(context.capacity > 0, context.capacity, jnp.inf)
-        knee = 0.95
-        slope = (2 * knee - knee**2) / (1 - knee) ** 2
-        below = jnp.minimum(used, knee)
-        queue = below**2 / (1 - below) + slope * jnp.maximum(used - knee, 0)
-        return {
-            "queue": -self.env.queue_weight * jnp.mean(jnp.sum(queue, axis=-1)),
-            "energy": -jnp.sum(context.energy[:, None] * load),
-        }
+        return stand_ins(self.env, context.capacity, context.energy, load)
 
 
-def prepare(env: Cluster, reference: Reference, kappa: float, scenario: Scenario) -> Tables:
+def stand_ins(
+    env: Cluster,
+    capacity: Float[Array, "G R"],
+    energy: Float[Array, " G"],
+    load: Float[Array, "G R"],
+) -> dict[str, Scalar]:
+    """Terms of the reward as differentiable functions of load, in natural units.
+
+    Waiting is the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent from 95 %
+    on; energy is what is charged.
+    """
+    used = load / jnp.where(capacity > 0, capacity, jnp.inf)
+    knee = 0.95
+    slope = (2 * knee - knee**2) / (1 - knee) ** 2
+    below = jnp.minimum(used, knee)
+    queue = below**2 / (1 - below) + slope * jnp.maximum(used - knee, 0)
+    return {
+        "queue": -env.queue_weight * jnp.mean(jnp.sum(queue, axis=-1)),
+        "energy": -jnp.sum(energy[:, None] * load),
+    }
+
+
+def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
     """Group capacities, and the load held at every water level where a group starts or ends
     filling."""
     capacity = _by_group(env.natural(scenario.capacity), env.groups)
     cores = env.natural(scenario.capacity)[:, :1]
     speed = scenario.efficiency[:, :1] / 1000
     efficiency = (_by_group(cores * speed, env.groups) / _by_group(cores, env.groups))[:, 0]
-    start = (
-        kappa
-        * {
-            "proportional": jnp.zeros_like(efficiency),
-            "efficiency": 1 / efficiency**2,
-        }[reference]
-    )
+    start = kappa / efficiency**2
     level = jnp.sort(jnp.concatenate([start, start + 1]))
     order = jnp.argsort(start)
     starts, sizes = start[order], capacity[order]

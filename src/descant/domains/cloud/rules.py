@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.domain import Rule
+from descant.core.model import AbstractModel
 from descant.core.types import Key, Observation
 from descant.domains.cloud.env import Cluster, State, dominant, first_best
-from descant.domains.cloud.model import Placement
 from descant.ops.loops import while_any
 
 
@@ -29,8 +29,6 @@ class View(NamedTuple):
     running: Int[Array, "M R"]
     queued: Int[Array, "M R"]
     waiting: Int[Array, " M"]
-    reference: Float[Array, "M R"]
-    """Where load should be, in natural units; zeros unless the rule reads it."""
 
     def share(self, load: Int[Array, "M R"]) -> Float[Array, "M R"]:
         """Load as a share of capacity; a resource that a server lacks counts as none."""
@@ -119,7 +117,7 @@ GREEDY: dict[str, Score] = {
 }
 
 
-def rules(env: Cluster, model: Placement) -> dict[str, Rule]:
+def rules(env: Cluster, model: AbstractModel) -> dict[str, Rule]:
     """All rules by name, in kebab case."""
     return {
         "random": uniform(env),
@@ -165,35 +163,35 @@ def in_turn(env: Cluster, score: Score, *, must_fit: bool = True, sample: int = 
             ticket = jax.random.uniform(key, (env.spec.agents, env.workload.servers)) + ~allowed
             worst = jnp.sort(ticket, axis=-1)[:, sample - 1 : sample]
             allowed = allowed & (ticket <= worst)
-        nowhere = jnp.zeros(state.scenario.capacity.shape)
-        return _decide(env, state, score, allowed, nowhere, must_fit)
+        return _decide(env, state, score, allowed, must_fit)
 
     return rule
 
 
-def slope_greedy(env: Cluster, model: Placement) -> Rule:
-    """Down the model's slope: the smallest exact sequential marginal of the potential."""
-    units = env.natural(jnp.ones((1, len(env.workload.resources)), jnp.int32))
-    size = env.workload.servers // env.groups
-
-    def score(view: View, demand):
-        # A server's share of its group's reference is its share of the group's capacity.
-        capacity = view.capacity * units
-        weight = capacity * jnp.sum(capacity, axis=0, keepdims=True)
-        weight = jnp.where(weight > 0, 1 / jnp.where(weight > 0, weight, 1.0), 0.0)
-        before = (view.running + view.queued) * units
-        job = demand[None] * units
-        rise = jnp.sum(weight * job * (before + job / 2 - view.reference), axis=-1)
-        return -rise, jnp.zeros_like(rise)
+def slope_greedy(env: Cluster, model: AbstractModel) -> Rule:
+    """Down the model's slope: each agent in turn takes what the model charges least for."""
 
     def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        hand = env.hand(state)
         context = model.context(state)
-        share = env.natural(state.scenario.capacity) / jnp.maximum(
-            jnp.repeat(context.capacity, size, axis=0), 1e-9
-        )
-        reference = jnp.repeat(context.reference, size, axis=0) * share
-        allowed = jnp.repeat(observation.mask, size, axis=-1)
-        return _decide(env, state, score, allowed, reference, must_fit=False)
+        legal = jnp.broadcast_to(observation.mask, (env.spec.agents, env.groups))
+        start = (jnp.int32(0), model.begin(context), jnp.zeros((env.spec.agents,), jnp.int32))
+
+        def turn(constants, carry):
+            context, count, legal, place = constants
+            i, position, action = carry
+            live = i < count
+            agent = jnp.minimum(i, env.spec.agents - 1)
+            charge = jnp.where(legal[agent], model.turn(context, position, agent), jnp.inf)
+            choice = first_best(-charge, place)
+            after = model.move(context, position, agent, choice)
+            position = jax.tree.map(lambda new, old: jnp.where(live, new, old), after, position)
+            here = live & (jnp.arange(env.spec.agents) == i)
+            return i + 1, position, jnp.where(here, choice, action)
+
+        place = jnp.min(state.scenario.place.reshape(env.groups, -1), axis=-1)
+        constants = (context, jnp.sum(hand.active), legal, place)
+        return while_any(lambda c, carry: carry[0] < c[1], turn, constants, start)[-1]
 
     return rule
 
@@ -203,20 +201,19 @@ def _decide(
     state: State,
     score: Score,
     allowed: Bool[Array, "#N M"],
-    reference: Float[Array, "M R"],
     must_fit: bool,
 ) -> Int[Array, " N"]:
     hand = env.hand(state)
     size = env.workload.servers // env.groups
     servers = state.servers
     allowed = jnp.broadcast_to(allowed, (env.spec.agents, env.workload.servers))
-    constants = (hand.demand, jnp.sum(hand.active), allowed, state.scenario, reference)
+    constants = (hand.demand, jnp.sum(hand.active), allowed, state.scenario)
     # Nothing is known before the first turn; inactive agents keep group 0, which has no effect.
     start = (jnp.int32(0), servers.running, servers.queued, servers.waiting)
     start = (*start, jnp.zeros((env.spec.agents,), jnp.int32))
 
     def turn(constants, carry):
-        demands, count, allowed, scenario, reference = constants
+        demands, count, allowed, scenario = constants
         i, running, queued, waiting, action = carry
         live = i < count
         demand = demands[jnp.minimum(i, env.spec.agents - 1)]
@@ -229,12 +226,15 @@ def _decide(
             running,
             queued,
             waiting,
-            reference,
         )
         server = _pick(view, demand, legal, score, must_fit)
         group = server // size
         chosen, fits = env.best_fit(
-            scenario, running, running + queued, jnp.broadcast_to(demand, (env.groups, len(demand)))
+            capacity,
+            scenario.place,
+            running,
+            running + queued,
+            jnp.broadcast_to(demand, (env.groups, len(demand))),
         )
         # One-hot over servers: the group's own choice.
         here = (chosen & (jnp.arange(env.groups) == group)[:, None]).reshape(-1) & live
