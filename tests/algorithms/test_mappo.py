@@ -49,7 +49,7 @@ def test_values_out_of_range_are_named(changes, name):
 def test_it_learns():
     """A few dozen updates beat chance by far, without any model."""
     toy = balance.make(balance.Config(horizon=8))
-    config = replace(SMALL, rate=0.02, critic_rate=0.02, discount=0.5)
+    config = replace(SMALL, net="mlp", rate=0.02, critic_rate=0.02, discount=0.5)
     total = 40
     what = plan(mappo.make(config, toy), toy.env, rollouts=8, steps=0, iterations=total)
 

@@ -54,6 +54,18 @@ def test_joint_frequencies_follow_the_chances_that_assess_states(head, net, obse
     np.testing.assert_allclose(log_prob[:50], said.log_prob[cells[:50]], rtol=1e-3, atol=1e-4)
 
 
+def test_once_trained_agents_in_order_take_the_best_and_others_draw(net, observation):
+    keys = jax.random.split(jax.random.key(0), 64)
+
+    def act(policy):
+        return jax.jit(jax.vmap(lambda key: policy.act(observation, key)))(keys)
+
+    best = InOrder(net=net).best(observation)
+    assert bool(jnp.all(act(InOrder(net=net)) == best[None]))
+    drawn = jax.vmap(lambda key: Independent(net=net).sample(observation, key)[0])(keys)
+    np.testing.assert_array_equal(act(Independent(net=net)), drawn)
+
+
 @pytest.mark.parametrize("head", [Independent, InOrder])
 def test_best_takes_the_likeliest_turn_by_turn(head, net, observation):
     policy = head(net=net)
@@ -86,7 +98,8 @@ def test_agents_in_order_see_what_is_left(net, observation):
         np.testing.assert_allclose(
             said.probabilities[agent], jax.nn.softmax(logits), rtol=1e-4, atol=1e-6
         )
-        remaining = remaining.at[action[agent], 0].add(-observation.local[agent, demand])
+        asked, there = observation.local[agent, demand], remaining[action[agent], 0]
+        remaining = remaining.at[action[agent], 0].set(there - asked * (asked <= there))
     assert left == 1
 
 

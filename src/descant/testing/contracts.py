@@ -330,12 +330,11 @@ def _check_model(say: _Say, model: AbstractModel, walk: _Walk, key: Key) -> None
     say.finite(facts, "the model says something that is not finite.")
     # Differences of potentials are known to a part in 10^5 of the potential itself.
     ground = 2e-5 * np.abs(facts.pop("potential")).max() + 1e-7
-    for name, sentence in SENTENCES.items():
-        if name not in facts:
-            continue
+    known = [*SENTENCES] if isinstance(model, AbstractTargetModel) else GENERAL
+    for name in known:
         claim, truth, error = facts[name]
         scale = 2e-3 * np.abs(truth).max() + ground + np.max(error)
-        say.close(claim, truth, scale, sentence)
+        say.close(claim, truth, scale, SENTENCES[name])
 
 
 SENTENCES = {
@@ -354,7 +353,9 @@ SENTENCES = {
     "alternatives": "alternatives is not what potential changes by, the others as they did.",
     "expected": "expected is not the mean of potential over independently drawn actions.",
 }
-"""What a model that is given by a reference must hold to, then any model; causes before effects."""
+"""What a model that is given by a reference must hold to; causes before effects."""
+GENERAL = ("idle", "slopes", "own")
+"""What any model must hold to: others may charge for what no potential shows, or approximate."""
 
 
 def _facts(
@@ -526,9 +527,13 @@ def _check_policy(
     action, log_prob = rollout.action[:, 0], rollout.log_prob[:, 0]
 
     def ask(observation, action):
-        return policy.assess(observation, action), policy.best(observation)
+        return (
+            policy.assess(observation, action),
+            policy.best(observation),
+            policy.act(observation, jax.random.key(0)),
+        )
 
-    said, best = jax.jit(jax.vmap(ask))(observation, action)
+    said, best, acted = jax.jit(jax.vmap(ask))(observation, action)
     active = np.asarray(observation.active)
     probabilities = np.asarray(said.probabilities)
     mask = np.broadcast_to(observation.mask, probabilities.shape)
@@ -541,7 +546,7 @@ def _check_policy(
     own = np.take_along_axis(probabilities, np.asarray(action)[..., None], axis=-1)[..., 0]
     gap = np.where(active, np.log(np.maximum(own, 1e-30)) - np.asarray(said.log_prob), 0)
     say.close(gap, 0, 1e-3, "probabilities and log-probabilities of assess disagree.")
-    for name, choice in (("sample", action), ("best", best)):
+    for name, choice in (("sample", action), ("best", best), ("act", acted)):
         legal = np.take_along_axis(mask, np.asarray(choice)[..., None], axis=-1)[..., 0]
         say.that(legal | ~active, f"{name} chose an action that the mask forbids.")
     ceiling = np.where(active, math.log(probabilities.shape[-1]) + 1e-3, np.inf)

@@ -182,14 +182,10 @@ class Cluster(AbstractEnv):
         chosen, fits = self.best_fit(
             scenario.capacity, scenario.place, servers.running, servers.committed, demand
         )
-        chosen = chosen & some[:, None]
-        starts = (chosen & fits[:, None]).reshape(-1)
-        waits = (chosen & ~fits[:, None]).reshape(-1)
-        per_server = jnp.repeat(agent, chosen.shape[1], total_repeat_length=starts.shape[0])
-        job = hand.job[per_server]
-        servers = self._enqueue(servers, waits, job, hand.demand[per_server])
+        server = jnp.arange(groups) * chosen.shape[1] + jnp.argmax(chosen, axis=-1)
+        servers = self._enqueue(servers, server, some & ~fits, hand.job[agent], demand)
         servers = self._start(
-            scenario, time, servers, starts, hand.demand[per_server], hand.duration[per_server]
+            scenario, time, servers, server, some & fits, demand, hand.duration[agent]
         )
         placed = first[action] == index
         return pending & ~placed, servers
@@ -220,36 +216,39 @@ class Cluster(AbstractEnv):
         server = first_best(score, place.reshape(self.groups, -1))
         return jnp.arange(fits.shape[1])[None] == server[:, None], anywhere
 
-    def _start(self, scenario, time, servers, starts, demand, duration) -> Servers:
-        """Start at most one job on each server; it ends ceil(duration / efficiency) ticks later."""
-        stay = jnp.maximum(1, -(-duration * 1000 // scenario.efficiency[:, 0]))
+    def _start(self, scenario, time, servers, server, starts, demand, duration) -> Servers:
+        """Start at most one job on each of these servers; it ends ceil(duration / efficiency) ticks
+        later."""
+        stay = jnp.maximum(1, -(-duration * 1000 // scenario.efficiency[server, 0]))
         ring = servers.wheel.shape[0]
         # Whatever lasts beyond the episode holds its resources to the end: it needs no slot.
         slot = jnp.where(starts & (stay < ring), (time + stay) % ring, ring)
         freed = jnp.concatenate([demand, jnp.ones_like(demand[:, :1])], axis=-1)
-        server = jnp.arange(starts.shape[0])
         return eqx.tree_at(
             lambda s: (s.running, s.jobs, s.wheel),
             servers,
             (
-                servers.running + jnp.where(starts[:, None], demand, 0),
-                servers.jobs + starts,
+                servers.running.at[server].add(jnp.where(starts[:, None], demand, 0)),
+                servers.jobs.at[server].add(starts.astype(jnp.int32)),
                 servers.wheel.at[slot, server].add(freed, mode="drop"),
             ),
         )
 
-    def _enqueue(self, servers, waits, job, demand) -> Servers:
-        """Append at most one job to the local queue of each server."""
+    def _enqueue(self, servers, server, waits, job, demand) -> Servers:
+        """Append at most one job to the local queue of each of these servers."""
         none = servers.behind.shape[0]
-        link = jnp.where(waits & (servers.waiting > 0), servers.tail, none)
+        empty = servers.waiting[server] == 0
+        link = jnp.where(waits & ~empty, servers.tail[server], none)
+        first = jnp.where(waits & empty, job, servers.head[server])
+        last = jnp.where(waits, job, servers.tail[server])
         return eqx.tree_at(
             lambda s: (s.queued, s.waiting, s.head, s.tail, s.behind),
             servers,
             (
-                servers.queued + jnp.where(waits[:, None], demand, 0),
-                servers.waiting + waits,
-                jnp.where(waits & (servers.waiting == 0), job, servers.head),
-                jnp.where(waits, job, servers.tail),
+                servers.queued.at[server].add(jnp.where(waits[:, None], demand, 0)),
+                servers.waiting.at[server].add(waits.astype(jnp.int32)),
+                servers.head.at[server].set(first),
+                servers.tail.at[server].set(last),
                 servers.behind.at[link].set(job, mode="drop"),
             ),
         )
@@ -292,7 +291,9 @@ class Cluster(AbstractEnv):
         starts, servers = carry
         row = scenario.rows(servers.head)
         demand = scenario.demand[row]
-        servers = self._start(scenario, time, servers, starts, demand, scenario.duration[row])
+        server = jnp.arange(starts.shape[0])
+        duration = scenario.duration[row]
+        servers = self._start(scenario, time, servers, server, starts, demand, duration)
         servers = eqx.tree_at(
             lambda s: (s.queued, s.waiting, s.head),
             servers,
