@@ -52,7 +52,7 @@ def measure(servers: int, scenarios: int, seed: int) -> dict[str, np.ndarray]:
     domain = cloud.make(cloud.Config(servers=servers, observation="paper"))
     domain = replace(domain, rules={name: domain.rules[name] for name in RULES})
     keys = scenario_keys("held-out", seed, scenarios)
-    rewards = jax.jit(lambda keys: score_rules(domain, keys, alignment=False).reward)(keys)
+    rewards = jax.jit(lambda keys: score_rules(domain, keys).reward)(keys)
     return dict(zip(RULES, np.asarray(rewards, np.float64), strict=True))
 
 

@@ -12,7 +12,9 @@ from descant.algorithms import mappo
 from descant.core.types import Observation, Rollout
 from toys import balance
 
-SMALL = mappo.Config(hidden=8, depth=1, embedding=2, minibatch=4, minibatches=0, epochs=2)
+SMALL = mappo.Config(
+    order="together", hidden=8, depth=1, embedding=2, minibatch=4, minibatches=0, epochs=2
+)
 """MAPPO that compiles fast."""
 
 

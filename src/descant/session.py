@@ -393,7 +393,7 @@ def _best_rule(
 
         with phase(console, f"Measuring {len(domain.rules)} rules on {count} validation scenarios"):
             keys = scenario_keys("validation", seed, count)
-            scores = jax.jit(lambda k: score_rules(domain, k, alignment=False).reward)(keys)
+            scores = jax.jit(lambda k: score_rules(domain, k).reward)(keys)
             means = np.asarray(scores, np.float64).mean(axis=1)
         rules = dict(zip(domain.rules, means.tolist(), strict=True))
         record["rules"] = rules

@@ -17,7 +17,7 @@ TOY = balance.make(balance.Config())
 
 
 @pytest.mark.parametrize(
-    ("guidance", "changes"), [("sampled", {}), ("exact", {"order": "in-turn"})]
+    ("guidance", "changes"), [("sampled", {"net": "linear"}), ("exact", {"order": "in-turn"})]
 )
 def test_every_estimator_holds_the_contract(guidance, changes):
     config = dgpg.Config(base=replace(SMALL, **changes), guidance=guidance)
@@ -68,7 +68,7 @@ def test_values_out_of_range_are_named(changes, sentence):
 def test_the_model_teaches_within_a_few_updates():
     """Guidance alone, no reward in it, brings the levels to their target."""
     toy = balance.make(balance.Config(horizon=8, agents=4))
-    base = replace(SMALL, rate=0.03, minibatch=16)
+    base = replace(SMALL, net="mlp", rate=0.03, minibatch=16)
     config = dgpg.Config(base=base, start=1.0, stop=1.0)
     total = 12
     what = plan(dgpg.make(config, toy), toy.env, rollouts=8, steps=0, iterations=total)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from builders import Tabular, rollout
-from descant.ascent.terms import Guidance, standardise
+from descant.ascent.terms import Guidance, regrets
 from descant.ascent.together import flatten
 from descant.credit.schedules import Constant, Ramp
 from descant.nets.policy import Independent
@@ -45,7 +45,7 @@ def parallel(a, b):
 
 
 def test_exact_descends_the_expected_potential_up_to_its_unit(batch):
-    """Deviations and the mean over agents are a common factor; nothing else may change."""
+    """The unit of regret and the mean over agents are a common factor; nothing else may change."""
 
     def mean_potential(logits):
         each = jax.vmap(lambda c, a: MODEL.expected(c, masked(logits, a)))
@@ -117,12 +117,12 @@ def test_weight_follows_progress(batch):
 def test_who_rests_and_what_is_illegal_count_nothing():
     slopes = jnp.array([[[1.0, 3.0, 100.0], [5.0, 5.0, 5.0]]])
     legal = jnp.array([[[True, True, False], [False, False, False]]])
-    np.testing.assert_allclose(standardise(slopes, legal, 9.0), [[[0, 2, 0], [0, 0, 0]]])
+    np.testing.assert_allclose(regrets(slopes, legal, 9.0), [[[0, 2, 0], [0, 0, 0]]])
 
 
 def test_clipping_and_nobody_at_all():
     slopes = jnp.zeros((1, 1, 100)).at[0, 0, 0].set(1.0)
     legal = jnp.ones((1, 1, 100), bool)
-    assert float(jnp.max(standardise(slopes, legal, 3.0))) == 3.0
-    nothing = standardise(slopes, jnp.zeros((1, 1, 100), bool), 3.0)
+    assert float(jnp.max(regrets(slopes, legal, 3.0))) == 3.0
+    nothing = regrets(slopes, jnp.zeros((1, 1, 100), bool), 3.0)
     assert float(jnp.abs(nothing).max()) == 0

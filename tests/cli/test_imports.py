@@ -35,7 +35,7 @@ def test_an_import_is_told(descant, stand_in):
         "resources: cpu load 0.25, unit cores",
         "written: trace",
     ]
-    assert result.err == "Next: descant train cloud --domain.trace trace\n"
+    assert result.err == "Next: descant train cloud --preset trace --domain.trace trace\n"
     assert json.loads(descant(f"{LINE} --json").out) == SUMMARY
 
 

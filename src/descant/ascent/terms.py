@@ -20,9 +20,10 @@ class Guidance(eqx.Module):
     `expected` sums out each agent's own action, the others' actions of the tick being as sampled;
     `exact` sums out all of them: $g = \partial\, \mathbb{E}_\pi[d] / \partial \pi$, noise-free
     given the state, and it tells agents where the others are heading; `in turn` is for agents that
-    choose in order: the exact marginal given what each of them knows. $\sigma$ is the deviation of
-    g over an agent's legal actions, root mean square over agents, so that alpha means the same
-    whatever the units; g beyond `limit` deviations is clipped.
+    choose in order: the exact marginal given what each of them knows. g is counted from the agent's
+    best legal action, as a regret; $\sigma$ is the median regret over an agent's legal actions,
+    averaged over agents, so that alpha means the same whatever the units. Regret beyond `limit`
+    such units is clipped.
     """
 
     model: AbstractModel
@@ -33,7 +34,7 @@ class Guidance(eqx.Module):
     def __call__(
         self, said: Assessment, batch: Rollout, progress: Scalar
     ) -> tuple[Scalar, dict[str, Scalar]]:
-        """The weighted term, and the expected slope in deviations."""
+        """The weighted term, and the term alone: the expected regret in its unit."""
         active = batch.observation.active
         probabilities = said.probabilities * active[..., None]
         fixed = jax.lax.stop_gradient(probabilities)
@@ -46,13 +47,13 @@ class Guidance(eqx.Module):
         else:
             slopes = jax.vmap(self.model.alternatives)(batch.context, batch.action)
         legal = batch.observation.mask & active[..., None]
-        slopes = standardise(slopes, legal, self.limit)
+        slopes = regrets(slopes, legal, self.limit)
         count = jnp.maximum(jnp.sum(active), 1)
         term = jnp.sum(probabilities * jax.lax.stop_gradient(slopes)) / count
         return self.weight(progress) * term, {"guidance": term}
 
 
-def standardise(
+def regrets(
     slopes: Float[Array, "B N A"], legal: Bool[Array, "B N A"], limit: float
 ) -> Float[Array, "B N A"]:
     """How much worse than its best each action of an agent is, in a common unit, clipped.

@@ -77,7 +77,8 @@ def main(arguments: Arguments, output: Output) -> int:
         max_reject_share=options.max_reject_share,
     )
     output.result({"kind": "import", **summary}, _told(summary))
-    output.next(shlex.join(["descant", "train", domain, "--domain.trace", options.out]))
+    trace = ["--preset", "trace", "--domain.trace", options.out]
+    output.next(shlex.join(["descant", "train", domain, *trace]))
     return 0
 
 

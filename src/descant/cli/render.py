@@ -49,9 +49,10 @@ def title(evaluation: Mapping[str, Any]) -> str:
     """What was compared on what."""
     seeds = evaluation.get("seeds") or 1
     learners = f", {seeds} learners" if seeds > 1 else ""
+    changed = "".join(f", {n} = {v}" for n, v in (evaluation.get("overrides") or {}).items())
     return (
         f"{evaluation['domain']}: reward on {evaluation['scenarios']} held-out scenarios"
-        f"{learners}, higher is better"
+        f"{learners}{changed}, higher is better"
     )
 
 

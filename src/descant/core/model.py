@@ -164,5 +164,5 @@ def aligned(
         name: jnp.vdot(jax.grad(lambda x, n=name: rewards(x)[n])(x), direction)
         for name in rewards(x)
     }
-    gain["total"] = jnp.sum(jnp.stack(list(gain.values())))
+    gain["total"] = sum(gain.values(), start=jnp.float32(0))
     return {name: (value > 0).astype(jnp.float32) for name, value in gain.items()}

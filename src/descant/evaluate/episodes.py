@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.algorithm import AbstractPolicy
 from descant.core.domain import Domain, Rule
@@ -13,6 +13,9 @@ from descant.core.types import Key, Keys, Observation, PyTree
 
 Mode = Literal["act", "sampled", "greedy"]
 """As the policy is meant to be used, drawn from it, or every agent's most likely action."""
+
+STRIDE = 10
+"""Ticks from one question for alignment to the next."""
 
 ROLES = {"training": 0, "validation": 1, "held-out": 2}
 
@@ -29,8 +32,10 @@ class Scores(NamedTuple):
     """Mean team reward per tick."""
     diagnostics: dict[str, Float[Array, " E"]]
     alignment: dict[str, Float[Array, " E"]]
-    """Share of ticks at which moving to the model's reference would improve each term of the
-    reward; ticks at which nobody acts do not count. Empty without a model."""
+    """Share of visited states from which a step down the model's potential would improve each term
+    of the reward; every tenth tick is asked, and counts if somebody acts. Empty without a model."""
+    series: dict[str, Float[Array, " T"]]
+    """The domain's figures over the first scenario's episode, tick by tick."""
 
 
 def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
@@ -44,44 +49,69 @@ def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
     return rule
 
 
-def play(
-    domain: Domain, rule: Rule, key: Key, model: AbstractModel | None
-) -> tuple[PyTree, PyTree]:
-    """One episode: per tick reward, diagnostics, and alignment with whether anybody acted."""
+class Trace(NamedTuple):
+    """One episode, tick by tick."""
+
+    reward: Float[Array, " T"]
+    diagnostics: dict[str, Float[Array, " T"]]
+    aligned: dict[str, Float[Array, " T"]]
+    counts: Bool[Array, " T"]
+    """Ticks at which alignment was asked for and somebody acted."""
+
+
+def play(domain: Domain, rule: Rule, key: Key) -> Trace:
+    """One episode under a rule."""
     env = domain.env
     reset_key, run_key = jax.random.split(key)
     state, observation = env.reset(reset_key)
 
-    def tick(carry, key):
+    def tick(carry, now):
         state, observation = carry
+        key, index = now
         act_key, step_key = jax.random.split(key)
         action = rule(state, observation, act_key)
-        aligned = {} if model is None else model.alignment(model.context(state), action)
+        asked = index % STRIDE == 0
+        aligned = _alignment(domain.model, asked, state, action)
         state, step = env.step(step_key, state, action)
-        acted = jnp.any(observation.active)
-        return (state, step.observation), (step.reward, step.diagnostics, aligned, acted)
+        counts = asked & jnp.any(observation.active)
+        return (state, step.observation), Trace(step.reward, step.diagnostics, aligned, counts)
 
     keys = jax.random.split(run_key, env.spec.horizon)
-    return jax.lax.scan(tick, (state, observation), keys)
+    return jax.lax.scan(tick, (state, observation), (keys, jnp.arange(env.spec.horizon)))[1]
 
 
-def score(domain: Domain, rule: Rule, keys: Keys, *, alignment: bool) -> Scores:
+def _alignment(
+    model: AbstractModel | None, asked: Bool[Array, ""], state: PyTree, action: Int[Array, " N"]
+) -> dict[str, Float[Array, ""]]:
+    """The model's alignment on ticks that are asked, zeros on others."""
+    if model is None:
+        return {}
+
+    def ask(state, action):
+        return model.alignment(model.context(state), action)
+
+    def skip(state, action):
+        shapes = jax.eval_shape(ask, state, action)
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+    return jax.lax.cond(asked, ask, skip, state, action)
+
+
+def score(domain: Domain, rule: Rule, keys: Keys) -> Scores:
     """Means over each scenario's episode."""
-    model = domain.model if alignment else None
-
-    def one(key):
-        _, (reward, diagnostics, aligned, acted) = play(domain, rule, key, model)
-        acting = jnp.maximum(jnp.sum(acted), 1)
-        return Scores(
-            reward=jnp.mean(reward),
-            diagnostics=jax.tree.map(jnp.mean, diagnostics),
-            alignment={name: jnp.sum(x * acted) / acting for name, x in aligned.items()},
-        )
-
-    return jax.vmap(one)(keys)
+    trace = jax.vmap(lambda key: play(domain, rule, key))(keys)
+    counted = jnp.maximum(jnp.sum(trace.counts, axis=1), 1)
+    return Scores(
+        reward=jnp.mean(trace.reward, axis=1),
+        diagnostics={name: jnp.mean(x, axis=1) for name, x in trace.diagnostics.items()},
+        alignment={
+            name: jnp.sum(x * trace.counts, axis=1) / counted for name, x in trace.aligned.items()
+        },
+        series={name: trace.diagnostics[name][0] for name in domain.figures},
+    )
 
 
-def score_rules(domain: Domain, keys: Keys, *, alignment: bool) -> Scores:
+def score_rules(domain: Domain, keys: Keys) -> Scores:
     """Scores of all rules, [rules, E], by one program.
 
     Rules run one after another and a tick calls only the one whose turn it is, so fourteen rules
@@ -93,12 +123,6 @@ def score_rules(domain: Domain, keys: Keys, *, alignment: bool) -> Scores:
         def rule(state, observation, key):
             return jax.lax.switch(index, rules, state, observation, key)
 
-        return score(domain, rule, keys, alignment=alignment)
+        return score(domain, rule, keys)
 
     return jax.lax.map(with_rule, jnp.arange(len(rules)))
-
-
-def series(domain: Domain, rule: Rule, key: Key) -> dict[str, Float[Array, " T"]]:
-    """The domain's figures over one episode, tick by tick."""
-    _, (_, diagnostics, _, _) = play(domain, rule, key, None)
-    return {name: diagnostics[name] for name in domain.figures}

@@ -17,7 +17,6 @@ from descant.evaluate.episodes import (
     scenario_keys,
     score,
     score_rules,
-    series,
 )
 from descant.evaluate.statistics import paired_difference, probability_of_improvement
 from descant.train.folder import RunFolder
@@ -46,8 +45,8 @@ def evaluate_run(
     start = time.perf_counter()
     trained = load_trained(run, overrides)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
-    learned = _score_learned(trained, keys, mode)
-    evaluation = _evaluation(trained.domain, keys, learned) | {
+    learned, rules = _score_learned(trained, keys, mode), _score_rules(trained.domain, keys)
+    evaluation = _evaluation(trained.domain, rules, learned) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
         "iteration": trained.iteration,
@@ -60,7 +59,7 @@ def evaluate_run(
     if not overrides:
         folder = RunFolder(run)
         # Last of the two, so that where there is an evaluation there is an episode.
-        folder.write_json("episode.json", _episode(trained, keys[0], mode))
+        folder.write_json("episode.json", _episode(trained.domain, rules, learned))
         folder.write_json("evaluation.json", evaluation)
     return evaluation
 
@@ -76,7 +75,7 @@ def evaluate_domain(
     start = time.perf_counter()
     domain = discovery.load("domains", domain_name).make(domain_config)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
-    return _evaluation(domain, keys, None) | {
+    return _evaluation(domain, _score_rules(domain, keys), None) | {
         "scenario_seed": SEED if seed is None else seed,
         "seconds": time.perf_counter() - start,
     }
@@ -87,13 +86,17 @@ def _score_learned(trained: Trained, keys: Any, mode: Mode) -> Scores:
 
     def one(learner):
         rule = decide(trained.algorithm.policy(learner), mode)
-        return score(trained.domain, rule, keys, alignment=True)
+        return score(trained.domain, rule, keys)
 
     return jax.device_get(jax.jit(lambda learners: jax.lax.map(one, learners))(trained.learners))
 
 
-def _evaluation(domain: Domain, keys: Any, learned: Scores | None) -> dict[str, Any]:
-    rules: Scores = jax.device_get(jax.jit(lambda k: score_rules(domain, k, alignment=True))(keys))
+def _score_rules(domain: Domain, keys: Any) -> Scores:
+    """Scores of each rule, [rules, E]."""
+    return jax.device_get(jax.jit(lambda keys: score_rules(domain, keys))(keys))
+
+
+def _evaluation(domain: Domain, rules: Scores, learned: Scores | None) -> dict[str, Any]:
     names = list(domain.rules)
     rewards = dict(zip(names, np.asarray(rules.reward, np.float64), strict=True))
     reference = max(rewards, key=lambda name: float(np.mean(rewards[name])))
@@ -118,7 +121,7 @@ def _evaluation(domain: Domain, keys: Any, learned: Scores | None) -> dict[str, 
         "iteration": None,
         "seeds": 0 if learned is None else 1,
         "mode": None,
-        "scenarios": len(keys),
+        "scenarios": rules.reward.shape[1],
         "headline": domain.headline,
         "reference": reference,
         "policies": policies,
@@ -152,21 +155,17 @@ def _compare(rewards: Mapping[str, np.ndarray], reference: str, name: str) -> di
     }
 
 
-def _episode(trained: Trained, key: Any, mode: Mode) -> dict[str, Any]:
-    """One held-out episode of the learned policy and of the rule that everybody compares with."""
-    domain = trained.domain
-    rules = {"learned": decide(trained.policy(), mode)}
+def _episode(domain: Domain, rules: Scores, learned: Scores) -> dict[str, Any]:
+    """One held-out episode of the first learner and of the rule that everybody compares with."""
+    series = {"learned": {name: y[0] for name, y in learned.series.items()}}
     if domain.headline in domain.rules:
-        rules[domain.headline] = domain.rules[domain.headline]
-    played = {
-        name: jax.device_get(jax.jit(lambda k, r=rule: series(domain, r, k))(key))
-        for name, rule in rules.items()
-    }
+        index = list(domain.rules).index(domain.headline)
+        series[domain.headline] = {name: y[index] for name, y in rules.series.items()}
     return {
         "names": list(domain.figures),
         "horizon": domain.env.spec.horizon,
         "series": {
             name: {figure: np.asarray(y, np.float64).round(6).tolist() for figure, y in by.items()}
-            for name, by in played.items()
+            for name, by in series.items()
         },
     }

@@ -20,7 +20,7 @@ from descant.report.drawing import (
     svg,
     ticks,
 )
-from descant.report.headline import bracket, decided, is_learned, title
+from descant.report.headline import BEST_FIT, bracket, decided, is_learned, title
 from descant.report.markup import Html, short
 from descant.report.numbers import count, digits, number
 from descant.report.records import Evaluation, Metrics, Policy
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 MARKS = {"o": "○", "s": "□", "D": "◇", "^": "△"}
 """How the rules are told apart where they stand in one row, and how text writes it."""
+
+MOST_MARKS = 3
+"""Rules that are told apart by marks."""
 
 POINTS = 200, 100
 """Points drawn per curve on a desk and on a phone; of longer curves, neighbours are averaged."""
@@ -97,8 +100,16 @@ def gradient(metrics: Metrics, key: str) -> Html | None:
 
 
 def alignment(evaluation: Evaluation, key: str) -> Html | None:
-    """How often moving to the reference improves each reward term; None if not measured."""
-    shares = _learned_first(evaluation.alignment)
+    """How often moving to the reference improves each reward term; None if not measured.
+
+    Of the rules, Best-Fit and the best few: there are no marks, and no room, for all of them.
+    """
+    best_fit = evaluation.find(BEST_FIT)
+    ranked = [p.name for p in ((best_fit,) if best_fit else ()) + evaluation.rules]
+    ranked = dict.fromkeys([*ranked, *evaluation.alignment])
+    rules = [p for p in ranked if p in evaluation.alignment and not is_learned(p)][:MOST_MARKS]
+    found = evaluation.alignment.items()
+    shares = _learned_first({p: s for p, s in found if is_learned(p) or p in rules})
     terms = list(dict.fromkeys(t for found in shares.values() for t in found))[:MOST_ROWS]
     if not terms:
         return None

@@ -124,14 +124,20 @@ def configuration(record: Record) -> Html:
 
 
 def configuration_differences(records: Sequence[Record]) -> Html:
-    """Settings in which runs differ, a column for each run; a sentence if there are none."""
-    names = dict.fromkeys(name for r in records for name in r.config)
-    differing = [n for n in names if len({r.config.get(n) for r in records}) > 1]
+    """Settings in which runs differ, a column for each run; a sentence if there are none.
+
+    What an algorithm takes over from the one it builds on (`algorithm.base.clip`) is the same
+    setting as there (`algorithm.clip`).
+    """
+    configs = [{n.replace(".base.", "."): v for n, v in r.config.items()} for r in records]
+    names = dict.fromkeys(name for config in configs for name in config)
+    differing = [n for n in names if len({config.get(n) for config in configs}) > 1]
     if not differing:
         return tag("p", "All runs have the same configuration.")
     head = ["setting", *(label(i, r) for i, r in enumerate(records, start=1))]
     rows = [
-        [short(n, NAME), *(short(r.config.get(n, NONE), VALUE) for r in records)] for n in differing
+        [short(n, NAME), *(short(config.get(n, NONE), VALUE) for config in configs)]
+        for n in differing
     ]
     same = len(names) - len(differing)
     caption = f"Settings that differ. {plural(same, 'other setting')} agree in all runs."

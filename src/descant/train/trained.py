@@ -10,7 +10,7 @@ from descant.core.algorithm import AbstractAlgorithm, AbstractPolicy
 from descant.core.domain import Domain
 from descant.core.errors import UserError
 from descant.core.types import PyTree
-from descant.train.checkpoint import latest, restore
+from descant.train.checkpoint import CheckpointError, latest, restore
 from descant.train.settings import Settings, with_values
 from descant.train.toml import from_toml
 
@@ -74,7 +74,16 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
     keys = jax.random.split(jax.random.key(0), settings.seeds)
     template = {"learner": jax.eval_shape(jax.vmap(algorithm.init), keys)}
     stored = {k: v for k, v in checkpoint.leaves.items() if k.startswith("learner/")}
-    learners = restore(jax.tree.map(_blank, template), stored)["learner"]
+    try:
+        learners = restore(jax.tree.map(_blank, template), stored)["learner"]
+    except CheckpointError as error:
+        if not overrides:
+            raise
+        changed = ", ".join(f"{name} = {value}" for name, value in overrides.items())
+        raise UserError(
+            f"{run}: its networks do not fit {changed}; they are bound to the size that they were "
+            f"trained at. {error}"
+        ) from error
     return Trained(settings, domain, algorithm, learners, checkpoint.step)
 
 

@@ -95,5 +95,5 @@ def test_kappa_counts_for_the_efficient_reference_only():
         env = cloud.make(Config(servers=4, horizon=20, arrivals=10, **given)).env
         return np.asarray(env.reset(jax.random.key(0))[0].tables.start)
 
-    assert np.all(start(kappa=3.0) > 0)
-    assert np.all(start(kappa=3.0, reference="proportional") == 0)
+    assert np.all(start(kappa=3.0, model="efficiency") > 0)
+    assert np.all(start(kappa=3.0, model="proportional") == 0)

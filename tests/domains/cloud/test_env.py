@@ -335,6 +335,16 @@ def test_the_domain_as_configured_is_the_oracles():
     assert_like_oracle(drawn, actions, ticks)
 
 
+def test_an_action_beyond_the_groups_is_the_last_group():
+    """It must not leave a job that no round can place."""
+    env = cloud.make(cloud.Config(servers=2, horizon=4, arrivals=4, utilisation=(4.0, 4.0))).env
+    state, observation = env.reset(jax.random.key(1))
+    assert observation.active.any()
+    place = jax.jit(env.place)
+    beyond, last = (place(state, jnp.full((2,), action)).servers for action in (99, 1))
+    jax.tree.map(np.testing.assert_array_equal, beyond, last)
+
+
 def test_dominant_share_of_a_missing_resource():
     capacity = jnp.array([[4, 0], [4, 0], [4, 8]])
     load = jnp.array([[3, 0], [1, 1], [1, 6]])

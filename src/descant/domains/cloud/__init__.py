@@ -18,8 +18,9 @@ class Config:
     servers: int = 20
     """Servers in the cluster."""
     clusters: int = 0
-    """Groups that agents choose between, Best-Fit inside; 0 takes the paper's Table 5 (one server
-    each up to 20, then 25 groups, then servers / 5)."""
+    """Groups that agents choose between, Best-Fit inside; 0 takes the paper's Table 5: one server
+    each up to 20 (and for a trace), then 25 or 40 groups where that cuts evenly into at most 5
+    servers each, else groups of the most servers, up to 5, that divide."""
     load: Literal["slots", "true"] = "slots"
     """What `utilisation` is a share of: the agents' slots (the paper's reading: rho N jobs a tick)
     or the servers' capacity in their tightest resource."""
@@ -27,8 +28,8 @@ class Config:
     """Range of the target utilisation, drawn per scenario."""
     agents: int = 0
     """Agent slots, which is the most jobs placed in one tick; 0 takes one per server under
-    `load = "slots"` and 2.2 per server under `load = "true"`, where dispatch must not be the
-    bottleneck."""
+    `load = "slots"`, 2.2 per server under `load = "true"`, where dispatch must not be the
+    bottleneck, and for a trace about four per job that arrives in a tick."""
     reward_scale: Literal["cores", "total"] = "cores"
     """What energy is divided by: cores (the paper's Table 1) or cores + GB (its Figure 3)."""
     queue_weight: float = 1.0

@@ -153,6 +153,8 @@ class Cluster(AbstractEnv):
         once; there are as many rounds as the busiest group gets jobs.
         """
         hand = self.hand(state)
+        # A job for a group that is none would never be placed, and the rounds would never end.
+        action = jnp.clip(action, 0, self.groups - 1)
         constants = (state.scenario, state.time, hand, action)
         _, servers = while_any(
             lambda _, carry: jnp.any(carry[0]),

@@ -43,8 +43,6 @@ MEMORY = ((0.5, 64.0), (1.0, 128.0))
 """Clip of GB."""
 DURATION = (3.0, 0.5, (5.0, 150.0))
 """Mean and deviation of the log of a duration in ticks, and its clip."""
-LARGEST_JOB = (20.0, 128.0)
-"""Cores and GB that observations take as one."""
 
 MEAN_DEMAND = (1.119, 4.47)
 """Mean cores and GB of a job after clipping, from 2 million samples; the true-load rate uses it."""

@@ -100,7 +100,8 @@ def stand_ins(
     energy: Float[Array, " G"],
     load: Float[Array, "G R"],
 ) -> dict[str, Scalar]:
-    """Terms of the reward as differentiable functions of load, in natural units.
+    """Terms of the reward as differentiable functions of load, in natural units; those that weigh
+    nothing are left out.
 
     Waiting is the mean queue of an M/M/1 server, u^2 / (1 - u), continued by its tangent from 95 %
     on; energy is what is charged.
@@ -110,17 +111,20 @@ def stand_ins(
     slope = (2 * knee - knee**2) / (1 - knee) ** 2
     below = jnp.minimum(used, knee)
     queue = below**2 / (1 - below) + slope * jnp.maximum(used - knee, 0)
-    return {
-        "queue": -env.queue_weight * jnp.mean(jnp.sum(queue, axis=-1)),
-        "energy": -jnp.sum(energy[:, None] * load),
-    }
+    terms = {}
+    if env.queue_weight:
+        terms["queue"] = -env.queue_weight * jnp.mean(jnp.sum(queue, axis=-1))
+    if env.energy_weight:
+        terms["energy"] = -jnp.sum(energy[:, None] * load)
+    return terms
 
 
 def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
     """Group capacities, and the load held at every water level where a group starts or ends
     filling."""
     capacity = _by_group(env.natural(scenario.capacity), env.groups)
-    cores = env.natural(scenario.capacity)[:, :1]
+    # Servers of a trace may have no cores at all; their group's efficiency is still a number.
+    cores = jnp.maximum(env.natural(scenario.capacity)[:, :1], 1e-3)
     speed = scenario.efficiency[:, :1] / 1000
     efficiency = (_by_group(cores * speed, env.groups) / _by_group(cores, env.groups))[:, 0]
     start = kappa / efficiency**2
