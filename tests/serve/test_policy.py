@@ -1,0 +1,67 @@
+import jax
+import numpy as np
+import pytest
+
+import descant
+from descant.core.errors import UserError
+from descant.session import train
+from descant.train.settings import defaults, with_values
+
+TINY = {
+    "domain.servers": 3,
+    "domain.horizon": 30,
+    "domain.arrivals": 20,
+    "train.iterations": 1,
+    "train.rollouts": 1,
+    "train.validation": 0,
+    "train.scenarios": 0,
+    "algorithm.minibatch": 4,
+    "algorithm.minibatches": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run with the size-free network, and one with a perceptron, of one iteration each."""
+    found = {}
+    for net in ("pointer", "mlp"):
+        folder = tmp_path_factory.mktemp("runs") / net
+        settings = with_values(defaults("cloud", "mappo"), TINY | {"algorithm.net": net})
+        assert train(settings, folder).status == "finished"
+        found[net] = folder
+    return found
+
+
+def first(policy):
+    return jax.jit(policy.domain.env.reset)(jax.random.key(0))[1]
+
+
+@pytest.mark.parametrize("net", ["pointer", "mlp"])
+def test_equal_observations_get_equal_legal_actions(runs, net):
+    policy = descant.load_policy(runs[net])
+    observation = first(policy)
+    action = np.asarray(policy(observation))
+    assert action.shape == (3,)
+    assert np.all((action >= 0) & (action < 3))
+    np.testing.assert_array_equal(action, policy(observation))
+    np.testing.assert_array_equal(policy(observation, greedy=True).shape, (3,))
+    assert policy.iteration == 1
+
+
+def test_the_pointer_network_acts_at_any_size(runs):
+    policy = descant.load_policy(runs["pointer"], servers=7)
+    action = np.asarray(policy(first(policy)))
+    assert action.shape == (7,)
+    assert np.all((action >= 0) & (action < 7))
+
+
+def test_a_perceptron_is_bound_to_its_size(runs):
+    with pytest.raises(UserError, match=r"do not fit domain\.servers = 7"):
+        descant.load_policy(runs["mlp"], servers=7)
+
+
+def test_what_is_not_there_is_refused(runs, tmp_path):
+    with pytest.raises(UserError, match="no run folder"):
+        descant.load_policy(tmp_path)
+    with pytest.raises(UserError, match="seeds 0 to 0, got 1"):
+        descant.load_policy(runs["pointer"], seed=1)
