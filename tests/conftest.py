@@ -17,7 +17,10 @@ from jaxtyping import install_import_hook
 # (configurations, command line, report) are left alone.
 CHECKED = (
     *("core", "ops", "nets", "credit", "ascent", "testing", "serve"),
-    *(f"domains.cloud.{name}" for name in ("env", "model", "rules", "workload", "build")),
+    *(
+        f"domains.cloud.{name}"
+        for name in ("barrier", "build", "env", "model", "rules", "workload")
+    ),
     *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
