@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from descant.core.errors import UserError
@@ -56,6 +57,11 @@ class Config:
     """Folder of an imported trace; its nodes and jobs replace the synthetic ones."""
     tick: float = 60.0
     """Seconds in a tick, for traces."""
+
+    def __post_init__(self) -> None:
+        """Make the trace's path absolute: a run must find it from any folder."""
+        if self.trace:
+            object.__setattr__(self, "trace", str(Path(self.trace).absolute()))
 
     def validate(self) -> None:
         """Check ranges and combinations.

@@ -193,18 +193,22 @@ class Replay(AbstractWorkload):
         low, high = self.load
         target = jax.random.uniform(load, minval=low, maxval=high)
         taken = jnp.round(target * self._full(capacity, possible)).astype(jnp.int32)
+        # More jobs than there is room for arrive all the same, and stay in the buffer, counted.
+        surplus = jnp.maximum(taken - self.jobs, 0)
         taken = jnp.clip(taken, 1, self.jobs)
         offset = jax.random.randint(start, (), 0, jnp.maximum(count, 1))
         row = order[(offset + jnp.arange(self.jobs)) % jnp.maximum(count, 1)]
         passed = jnp.cumsum(self.gap[row])
         since = jnp.concatenate([jnp.zeros(1), passed[:-1]])
         tick = jnp.floor(since / passed[taken - 1] * self.arrivals).astype(jnp.int32)
-        arrived = jnp.searchsorted(tick, jnp.arange(self.horizon), side="right")
+        ticks = jnp.arange(self.horizon)
+        arrived = jnp.minimum(jnp.searchsorted(tick, ticks, side="right"), taken)
+        arrived = arrived + jnp.where(ticks >= self.arrivals - 1, surplus, 0)
         return Scenario(
             capacity=capacity,
             efficiency=jnp.full((self.servers, 2), 1000, jnp.int32),
             place=jnp.arange(self.servers),
-            arrived=jnp.where(count > 0, jnp.minimum(arrived, taken), 0).astype(jnp.int32),
+            arrived=jnp.where(count > 0, arrived, 0).astype(jnp.int32),
             demand=self.demand[row],
             duration=self.duration[row],
             offset=jnp.int32(0),
