@@ -184,7 +184,9 @@ class Cluster(AbstractEnv):
         chosen, fits = self.best_fit(
             scenario.capacity, scenario.place, servers.running, servers.committed, demand
         )
-        server = jnp.arange(groups) * chosen.shape[1] + jnp.argmax(chosen, axis=-1)
+        size = chosen.shape[1]
+        # With one server per group they are all servers in order: no index is needed.
+        server = None if size == 1 else jnp.arange(groups) * size + jnp.argmax(chosen, axis=-1)
         servers = self._enqueue(servers, server, some & ~fits, hand.job[agent], demand)
         servers = self._start(
             scenario, time, servers, server, some & fits, demand, hand.duration[agent]
@@ -221,36 +223,36 @@ class Cluster(AbstractEnv):
     def _start(self, scenario, time, servers, server, starts, demand, duration) -> Servers:
         """Start at most one job on each of these servers; it ends ceil(duration / efficiency) ticks
         later."""
-        stay = jnp.maximum(1, -(-duration * 1000 // scenario.efficiency[server, 0]))
+        stay = jnp.maximum(1, -(-duration * 1000 // _rows(scenario.efficiency[:, 0], server)))
         ring = servers.wheel.shape[0]
         # Whatever lasts beyond the episode holds its resources to the end: it needs no slot.
         slot = jnp.where(starts & (stay < ring), (time + stay) % ring, ring)
         freed = jnp.concatenate([demand, jnp.ones_like(demand[:, :1])], axis=-1)
+        column = jnp.arange(starts.shape[0]) if server is None else server
         return eqx.tree_at(
             lambda s: (s.running, s.jobs, s.wheel),
             servers,
             (
-                servers.running.at[server].add(jnp.where(starts[:, None], demand, 0)),
-                servers.jobs.at[server].add(starts.astype(jnp.int32)),
-                servers.wheel.at[slot, server].add(freed, mode="drop"),
+                _add(servers.running, server, jnp.where(starts[:, None], demand, 0)),
+                _add(servers.jobs, server, starts.astype(jnp.int32)),
+                servers.wheel.at[slot, column].add(freed, mode="drop"),
             ),
         )
 
     def _enqueue(self, servers, server, waits, job, demand) -> Servers:
         """Append at most one job to the local queue of each of these servers."""
         none = servers.behind.shape[0]
-        empty = servers.waiting[server] == 0
-        link = jnp.where(waits & ~empty, servers.tail[server], none)
-        first = jnp.where(waits & empty, job, servers.head[server])
-        last = jnp.where(waits, job, servers.tail[server])
+        head, tail = _rows(servers.head, server), _rows(servers.tail, server)
+        empty = _rows(servers.waiting, server) == 0
+        link = jnp.where(waits & ~empty, tail, none)
         return eqx.tree_at(
             lambda s: (s.queued, s.waiting, s.head, s.tail, s.behind),
             servers,
             (
-                servers.queued.at[server].add(jnp.where(waits[:, None], demand, 0)),
-                servers.waiting.at[server].add(waits.astype(jnp.int32)),
-                servers.head.at[server].set(first),
-                servers.tail.at[server].set(last),
+                _add(servers.queued, server, jnp.where(waits[:, None], demand, 0)),
+                _add(servers.waiting, server, waits.astype(jnp.int32)),
+                _add(servers.head, server, jnp.where(waits & empty, job - head, 0)),
+                _add(servers.tail, server, jnp.where(waits, job - tail, 0)),
                 servers.behind.at[link].set(job, mode="drop"),
             ),
         )
@@ -293,9 +295,8 @@ class Cluster(AbstractEnv):
         starts, servers = carry
         row = scenario.rows(servers.head)
         demand = scenario.demand[row]
-        server = jnp.arange(starts.shape[0])
         duration = scenario.duration[row]
-        servers = self._start(scenario, time, servers, server, starts, demand, duration)
+        servers = self._start(scenario, time, servers, None, starts, demand, duration)
         servers = eqx.tree_at(
             lambda s: (s.queued, s.waiting, s.head),
             servers,
@@ -414,6 +415,18 @@ class Cluster(AbstractEnv):
             ]
         )
         return jnp.concatenate([pressure, load])
+
+
+def _rows(table: Int[Array, "M *r"], server: Int[Array, " G"] | None) -> Int[Array, "G *r"]:
+    """The rows of these servers; of all, in order, for None."""
+    return table if server is None else table[server]
+
+
+def _add(
+    table: Int[Array, "M *r"], server: Int[Array, " G"] | None, change: Int[Array, "G *r"]
+) -> Int[Array, "M *r"]:
+    """The table with a change for each of these servers; for all, in order, for None."""
+    return table + change if server is None else table.at[server].add(change)
 
 
 def dominant(load: Int[Array, "*n R"], capacity: Int[Array, "*n R"]) -> Float[Array, "*n"]:
