@@ -32,7 +32,7 @@ def test_an_import_is_told(descant, stand_in):
         "  and 1 more, all in trace",
         "note: one note",
         "nodes: 2",
-        "resources: cpu load 0.25, unit cores",
+        "cpu: load 0.25, unit cores",
         "written: trace",
     ]
     assert result.err == "Next: descant train cloud --preset trace --domain.trace trace\n"

@@ -92,7 +92,7 @@ def _told(summary: Mapping[str, Any]) -> str:
     unseen = summary["rejects_total"] - len(summary["rejects"])
     lines += [f"  and {unseen} more, all in {summary['out']}"] if unseen else []
     lines += [f"note: {note}" for note in summary["notes"]]
-    lines += [f"{name}: {_value(value)}" for name, value in summary["summary"].items()]
+    lines += [line for name, value in summary["summary"].items() for line in _lines(name, value)]
     return "\n".join([*lines, f"written: {summary['out']}"])
 
 
@@ -101,12 +101,21 @@ def _reject(reject: Mapping[str, Any]) -> str:
     return f"  {place}: {reject['reason']}, got {reject['value']!r}"
 
 
+def _lines(name: str, value: Any) -> list[str]:
+    """One line, or one for each part of something with parts, such as each resource."""
+    if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
+        return [f"{part}: {_value(of)}" for part, of in value.items()]
+    return [f"{name.replace('_', ' ')}: {_value(value)}"]
+
+
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_value(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_value, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _formats(domain: str) -> ModuleType:
