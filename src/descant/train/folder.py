@@ -102,7 +102,12 @@ class RunFolder:
         try:
             with explained(f"Locking {self.path}", self.path):
                 self._take(file)
-            yield
+            try:
+                yield
+            finally:
+                # A name that stayed would for a moment be taken for the next holder's.
+                with suppress(OSError):
+                    os.ftruncate(file, 0)
         finally:
             os.close(file)
 
