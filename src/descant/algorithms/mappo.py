@@ -51,8 +51,8 @@ class Config:
     minibatch: int = 64
     """Ticks in a minibatch; all agents of a tick come along."""
     minibatches: int = 128
-    """Gradient steps in an epoch, as far as the ticks go; 0 takes as many as needed to see every
-    tick once."""
+    """Gradient steps in an epoch, as far as the ticks go; 0 takes as many whole minibatches as
+    they make."""
     rate: float = 6e-3
     """Learning rate of the actor at the first update."""
     critic_rate: float = 3e-3

@@ -21,7 +21,7 @@ class Together(AbstractAscent):
     minibatch: int = eqx.field(static=True)
     """Ticks in a minibatch; all agents of a tick come along."""
     minibatches: int = eqx.field(static=True)
-    """Steps of an epoch; 0 takes as many as it needs to see every tick once."""
+    """Steps of an epoch; 0 takes as many whole minibatches as the ticks make."""
     clip: float = eqx.field(static=True)
     norm: float = eqx.field(static=True)
     """Gradients longer than this are shortened to it."""

@@ -19,7 +19,6 @@ from descant.domains.cloud.workload import Paper, Scenario, room
 LARGE = Paper(
     servers=4000,
     ordered=False,
-    rate=1.0,
     by_capacity=False,
     load=(0.8, 0.85),
     horizon=30,

@@ -95,7 +95,6 @@ def _paper(config: Config, groups: int) -> Paper:
     return Paper(
         servers=config.servers,
         ordered=groups < config.servers,
-        rate=1.0,
         by_capacity=true,
         load=(low, high),
         horizon=config.horizon,

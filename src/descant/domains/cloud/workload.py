@@ -78,10 +78,9 @@ class Paper(AbstractWorkload):
     servers: int = eqx.field(static=True)
     ordered: bool = eqx.field(static=True)
     """Sort servers by capacity, so that consecutive ones form clusters of like machines."""
-    rate: float = eqx.field(static=True)
-    """Jobs per tick and server at a target utilisation of one; `load` below scales it."""
     by_capacity: bool = eqx.field(static=True)
-    """Whether `rate` is per unit of effective capacity of the drawn servers (true utilisation)."""
+    """Whether utilisation is that of the drawn servers' effective capacity, or of one agent slot
+    per server."""
     load: tuple[float, float] = eqx.field(static=True)
     """Range of the target utilisation, drawn per scenario."""
     horizon: int = eqx.field(static=True)
@@ -124,11 +123,11 @@ class Paper(AbstractWorkload):
     def _rate(self, capacity: Int[Array, "M R"], efficiency: Int[Array, "M 2"]) -> Float[Array, ""]:
         """Jobs per tick at a target utilisation of one."""
         if not self.by_capacity:
-            return jnp.float32(self.rate * self.servers)
+            return jnp.float32(self.servers)
         unit = jnp.array([cloud.UNITS[r] for r in self.resources])
         work = jnp.array(cloud.MEAN_DEMAND) * cloud.MEAN_DURATION
         effective = jnp.sum(capacity * (efficiency[:, :1] / 1000), axis=0) / unit
-        return self.rate * jnp.min(effective / work)
+        return jnp.min(effective / work)
 
     def _jobs(self, key: Key) -> tuple[Int[Array, "J R"], Int[Array, " J"]]:
         which, size, ratio, length = jax.random.split(key, 4)
