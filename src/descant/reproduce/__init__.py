@@ -1,0 +1,1 @@
+"""Published experiments made again, with the published numbers beside ours."""

@@ -1,0 +1,88 @@
+"""About how long things take on two cores of a server.
+
+For planning an afternoon, not for a table: some figures were taken while other work ran, those for
+`mlp` from 100 servers and `pointer` from 500 are extrapolated, and other machines differ by
+factors.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from descant.train.settings import Settings, flatten
+
+if TYPE_CHECKING:
+    from descant.reproduce._common.jobs import Job
+
+ROLLOUT = {
+    "pointer": {2: 0.03, 5: 0.06, 20: 0.28, 50: 0.95, 200: 3.5, 1500: 40.0},
+    "mlp": {5: 0.14, 20: 0.48, 50: 2.5, 100: 9.0, 200: 25.0},
+    "linear": {2: 0.03, 5: 0.045, 10: 0.09},
+}
+"""Seconds of an iteration per rollout of 3,000 ticks, update included, by network and servers."""
+UPDATE = {"pointer": 0.5, "mlp": 0.8, "linear": 0.8}
+"""Share of it that is the update, at the epochs below."""
+EPOCHS = {"pointer": 2, "mlp": 8, "linear": 23}
+"""Actor's and critic's passes together for which it was measured."""
+PLAY = {2: 0.006, 5: 0.01, 20: 0.05, 50: 0.2, 200: 1.5, 2000: 60.0}
+"""Seconds of one held-out scenario under one policy or rule."""
+BOUND = {5: 0.3, 20: 1.0, 200: 1.4}
+"""Seconds of the bound of one scenario."""
+TICKS = 3000
+COMPILE = 14.0
+CACHED = 0.8
+"""Share of that which the compile cache saves."""
+START = 5.0
+"""Seconds until a run trains, compilation left out, and after: checkpoints, page."""
+RULES = 14
+
+
+@cache
+def training(settings: Settings) -> float:
+    """Seconds of a training run."""
+    known = {name.rpartition(".")[2]: value for name, value in flatten(settings).items()}
+    net, knobs = known["net"], settings.train
+    share = (1 - UPDATE[net]) + UPDATE[net] * (known["epochs"] + known["critic_epochs"]) / EPOCHS[
+        net
+    ]
+    ticks = (knobs.steps or settings.domain.horizon) / TICKS
+    one = between(ROLLOUT[net], settings.domain.servers) * share * ticks
+    # Runs in one world find the program that plays its rules in the compile cache.
+    judged = rules(settings.domain, knobs.validation, False) - COMPILE * CACHED
+    return START + COMPILE + judged + settings.seeds * knobs.iterations * knobs.rollouts * one
+
+
+def scoring(world: Settings, scenarios: int) -> float:
+    """Seconds of scoring a run's policies."""
+    played = between(PLAY, world.domain.servers) * world.domain.horizon / TICKS
+    return COMPILE / 2 + world.seeds * scenarios * played
+
+
+def rules(domain: Any, scenarios: int, bound: bool) -> float:
+    """Seconds of scoring all rules, and of the bound that none can exceed."""
+    share = domain.horizon / TICKS
+    bounding = between(BOUND, domain.servers) * share if bound else 0.0
+    return COMPILE + scenarios * (RULES * between(PLAY, domain.servers) * share + bounding)
+
+
+def total(jobs: Sequence["Job"]) -> float:
+    """Seconds of all jobs, each once."""
+    return sum(job.seconds() for job in {job.name: job for job in jobs}.values())
+
+
+def between(known: Mapping[int, float], size: int) -> float:
+    """A value between measured sizes, straight on logarithmic axes, and beyond them."""
+    sizes = sorted(known)
+    above = next((i for i, n in enumerate(sizes) if n >= size), len(sizes) - 1)
+    a, b = sizes[max(above - 1, 0)], sizes[max(above, 1)]
+    slope = math.log(known[b] / known[a]) / math.log(b / a)
+    return known[a] * (size / a) ** slope
+
+
+def rough(seconds: float) -> str:
+    """A time as an estimate deserves: `3 min`, `14 h`, `9 days`."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"

@@ -1,0 +1,1 @@
+"""Yang & Liu (2026), Descent-Guided Policy Gradient."""

@@ -1,0 +1,59 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from descant.core.errors import UserError
+from descant.reproduce._common import targets
+
+WANTED = "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling"
+
+
+def test_a_folder_is_the_registry():
+    folder = Path(targets.__file__).parents[1] / "dgpg"
+    files = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
+    assert targets.names() == sorted(f"dgpg.{name}" for name in files)
+    assert set(targets.names()) == {f"dgpg.{name}" for name in WANTED.split()}
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_targets_are_complete(name):
+    target = targets.load(name)
+    assert target.summary
+    assert set(target.scales) == {"quick", "full"}
+    assert all(scale.name == key for key, scale in target.scales.items())
+    assert target.scales["full"].seeds >= 5
+    quick, full = (target.jobs(target.scales[key]) for key in ("quick", "full"))
+    assert quick
+    assert len({job.name for job in quick}) == len(quick)
+    assert sum(job.seconds() for job in quick) < sum(job.seconds() for job in full)
+
+
+def test_targets_share_what_is_the_same():
+    names = ("dgpg.table1", "dgpg.fig4", "dgpg.fig5", "dgpg.table9")
+    jobs = [{j.name for j in t.jobs(t.scales["quick"])} for t in map(targets.load, names)]
+    assert all(found == jobs[0] for found in jobs)
+    scaling = targets.load("dgpg.scaling")
+    own = {job.name for job in scaling.jobs(scaling.scales["quick"])}
+    assert len(own & jobs[0]) > len(own) / 2
+
+
+def test_an_unknown_target_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match=r"Did you mean 'dgpg\.fig3'"):
+        targets.load("dgpg.fg3")
+
+
+def test_planning_imports_nothing_heavy():
+    code = """
+import sys
+from descant.reproduce._common import targets
+for name in targets.names():
+    target = targets.load(name)
+    for scale in target.scales.values():
+        sum(job.seconds() for job in target.jobs(scale))
+heavy = {"jax", "numpy", "scipy", "matplotlib", "polars"} & sys.modules.keys()
+sys.exit(f"imported {heavy}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

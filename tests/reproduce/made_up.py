@@ -1,0 +1,108 @@
+"""Results as jobs would leave them, made up in no time; equal calls give equal numbers."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from descant.reproduce._common.jobs import Job, Rules, Score, Train
+from descant.reproduce._common.plan import Scale
+from descant.reproduce._common.targets import Target
+from descant.train.settings import flatten
+
+RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
+END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0}
+
+
+def results(target: Target, scale: Scale) -> dict[str, dict[str, Any]]:
+    """A result for each job of a target."""
+    return {job.name: result(job) for job in target.jobs(scale)}
+
+
+def result(job: Job) -> dict[str, Any]:
+    """The result of one job."""
+    random = np.random.default_rng(zlib.crc32(job.name.encode()))
+    if isinstance(job, Train):
+        return _trained(job, random)
+    if isinstance(job, Score):
+        end = END[job.train.settings.algorithm_name]
+        values = end + random.normal(0, 2, (job.train.settings.seeds, job.scenarios))
+        return {"kind": "scores", "values": values.tolist(), "seconds": 1.0}
+    if isinstance(job, Rules):
+        values = {
+            name: (mean + random.normal(0, 2, job.scenarios)).tolist()
+            for name, mean in RULES.items()
+        }
+        bound = {"mean": -33.0} if job.bound else None
+        return {"kind": "rules", "values": values, "bound": bound, "seconds": 1.0}
+    return {"kind": "variance", "seconds": 1.0, "record": _noise(job.agents, random)}
+
+
+def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
+    settings = job.settings
+    total, seeds = settings.train.iterations, settings.seeds
+    steps = np.arange(total)[:, None]
+    end = END[settings.algorithm_name]
+    reward = end - 40 * np.exp(-steps / 3) + random.normal(0, 0.5, (total, seeds))
+    entropy = 1.6 * np.exp(-steps / 50) + np.zeros((1, seeds))
+    one = 0.05 * settings.domain.servers * seeds
+    return {
+        "kind": "training",
+        "settings": {"domain": "cloud", "algorithm": settings.algorithm_name} | flatten(settings),
+        "diverged": None,
+        "metrics": {
+            "return": reward.tolist(),
+            "entropy": entropy.tolist(),
+            "explained_variance": (0.7 - entropy / 4).tolist(),
+        },
+        "seconds": [one] * total,
+        "starts": [{"seconds": 12 + one * total, "iterating": one * total, "peak_bytes": 2**30}],
+        "rollout_bytes": 10**6 * settings.domain.servers * seeds,
+        "policy_weights": 5000,
+    }
+
+
+def _noise(agents: int, random: np.random.Generator) -> dict[str, Any]:
+    """Noise that is as the theory wants it: signal to noise falls as 1 / N, guided it stays."""
+
+    def known(value: float) -> dict[str, Any]:
+        return {"value": value, "low": 0.7 * value, "high": 1.3 * value}
+
+    def noise(snr: float, others: float) -> dict[str, Any]:
+        resamples = {
+            name: (value * np.exp(random.normal(0, 0.1, 200))).tolist()
+            for name, value in {"snr": snr, "others": others}.items()
+        }
+        resamples |= {"shared_snr": resamples["snr"], "variance": resamples["snr"]}
+        shares = {"world": known(0.2), "own": known(0.8 - others), "others": known(others)}
+        return {
+            **{name: known(snr) for name in ("snr", "shared_snr", "team_snr", "variance")},
+            "signal": known(1.0),
+            "shares": shares,
+            "resamples": resamples,
+        }
+
+    plain = {"learning": noise(1 / agents, 0.5), "guidance": None, "mixtures": []}
+    guided = {
+        "learning": noise(1 / agents, 0.5),
+        "guidance": noise(0.5, 0.1),
+        "mixtures": [{"alpha": 0.5, **noise(0.4, 0.1)}],
+        "correlation": known(0.1),
+        "theorem": {
+            "best_predicted": 0.8,
+            "best_measured": 0.7,
+            "minimum_measured": 1.0,
+            "measured_at_best_predicted": 1.1,
+        },
+    }
+    none: Mapping[str, Any] = {"correlation": None, "theorem": None}
+    names = ("dgpg-sampled", "dgpg-expected", "dgpg-exact")
+    return {
+        "domain": "cloud",
+        "agents": agents,
+        "estimators": {
+            **dict.fromkeys(("ippo", "mappo"), plain | none),
+            **dict.fromkeys(names, guided),
+        },
+    }
