@@ -7,10 +7,12 @@ may show a traceback. `DESCANT_SLOW=1` adds what takes minutes.
 import json
 import os
 import pty
+import re
 import resource
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ import numpy as np
 import pytest
 
 from descant.train import checkpoint
+from descant.train.hosts import HEARTBEAT
 
 ROOT = Path(__file__).parents[1]
 TOYS = ROOT / "tests" / "toys"
@@ -304,14 +307,16 @@ def test_two_processes_on_one_folder_and_sigterm(peace, home, begin, descant):
 
 def test_the_second_ctrl_c_leaves_at_once_and_periods_change_nothing(peace, home, begin, descant):
     run, line = home / "periods", f"{SHORT} --run periods --train.period {TOTAL}"
-    process = begin(line)
+    process = begin(f"{line} --json")
     heard = read_until(process, "Compiling") + read_until(process, " s\n")
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     heard += read_until(process, "SIGINT")
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
-    assert ended(process, heard).code == 130
+    result = ended(process, heard)
+    record = json.loads(result.out)
+    assert (result.code, record["kind"], record["code"]) == (130, "error", 130)
     assert time.monotonic() - sent < 1
     assert rows(run) == 0
     assert descant(line).code == 0
@@ -352,7 +357,9 @@ def test_ctrl_c_in_the_last_comparison(peace, copy, begin, descant):
 def test_kills_change_nothing(peace, home, kills):
     line = [sys.executable, str(ROOT / "benchmarks" / "kill.py"), "--kills", str(kills)]
     line += ["--flips", str(kills // 3), "--iterations", str(TOTAL if kills < 4 else 8 * kills)]
-    arguments = SHORT.removeprefix("train ").replace(f"--train.iterations {TOTAL} ", "")
+    # What is kept besides the last learner must survive as well.
+    arguments = f"{SHORT.removeprefix('train ')} --train.select best --train.every 3"
+    arguments = arguments.replace(f"--train.iterations {TOTAL} ", "")
     done = subprocess.run(
         [*line, "--", *shlex.split(arguments)],
         cwd=home,
@@ -368,6 +375,59 @@ def test_kills_change_nothing(peace, home, kills):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("identical") == 3
+
+
+def close(run, peace):
+    """Up to rounding: every metric of every iteration."""
+    found, wanted = (
+        [json.loads(line) for line in (path / "metrics.jsonl").open()] for path in (run, peace.path)
+    )
+    assert [row.keys() for row in found] == [row.keys() for row in wanted]
+    for row, other in zip(found, wanted, strict=True):
+        for name in row:
+            np.testing.assert_allclose(row[name], other[name], 1e-3, 1e-4, err_msg=name)
+    return True
+
+
+def test_two_devices_train_the_same_run(peace, home, descant):
+    result = descant(f"{SHORT} --run devices --devices 2")
+    assert result.code == 0, result.err
+    assert "On 2 devices cpu" in result.err
+    assert close(home / "devices", peace)
+    result = descant(f"{SHORT} --run uneven --devices 3")
+    assert result.code == 2
+    assert "train.rollouts: expected a multiple of the 3 devices" in result.err
+
+
+def test_two_processes_train_the_same_run_and_one_is_killed(peace, home, begin):
+    run, loopback = home / "hosts", {"PYTHONPATH": str(ROOT / "src")}
+
+    def both():
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            where = f"127.0.0.1:{free.getsockname()[1]}"
+        line = f"{SHORT} --run hosts --json --hosts {where}"
+        return [begin(f"{line},{rank},2", environment=loopback) for rank in range(2)]
+
+    first, second = both()
+    until(lambda: rows(run) >= 3, first)
+    second.kill()
+    start = time.monotonic()
+    result = ended(first)
+    assert time.monotonic() - start < HEARTBEAT + 5
+    record = json.loads(result.out)
+    assert (result.code, record["code"]) == (5, 5), result.err
+    assert re.search("Rank 1 is gone|lost rank 1", record["message"])
+    saved = int(checkpoints(run)[-1].name)
+    assert 2 <= saved < TOTAL
+
+    results = [ended(process) for process in both()]
+    assert [result.code for result in results] == [0, 0], results
+    assert f"resumed after iteration {saved} of {TOTAL}" in results[0].err
+    assert "On 2 devices cpu" in results[0].err
+    told = [json.loads(result.out)["status"] for result in results]
+    assert told == ["finished", "finished"]
+    assert results[1].err.splitlines()[1:] == ["Rank 1 of 2: done."]
+    assert close(run, peace)
 
 
 NAN = f"train frail.py mappo {LEARNER} --domain.horizon 1000 --train.steps 4 --train.rollouts 2"

@@ -4,26 +4,31 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
 from descant.core.domain import Domain
-from descant.core.errors import Diverged, PlaceError, UserError
+from descant.core.errors import PlaceError, UserError
 from descant.train.cache import enable_compile_cache
-from descant.train.checkpoint import Checkpoint, clear, flatten, latest, restore, save
+from descant.train.checkpoint import Checkpoint, clear, latest, save
+from descant.train.devices import Devices
 from descant.train.folder import RunFolder
+from descant.train.hosts import Hosts, Team, joined
 from descant.train.place import moved, place
 from descant.train.progress import Progress, phase
 from descant.train.settings import Settings, difference
 from descant.train.signals import Stop, graceful
 from descant.train.storage import explained
 from descant.train.toml import from_toml, to_toml
+
+if TYPE_CHECKING:
+    from descant.train.training import Training
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +44,14 @@ class Result:
 
 
 def train(
-    settings: Settings, folder: Path, *, fresh: bool = False, console: Console | None = None
+    settings: Settings,
+    folder: Path,
+    *,
+    fresh: bool = False,
+    console: Console | None = None,
+    devices: Devices = 1,
+    hosts: Hosts | None = None,
+    last: Callable[[int], None] | None = None,
 ) -> Result:
     """Train, evaluate on held-out scenarios, and write the report.
 
@@ -48,16 +60,71 @@ def train(
         folder: the run folder; one that holds the same run is continued.
         fresh: start over in it instead.
         console: where a person looks; silent if none is given.
+        devices: over how many devices of this process, or `all`, scenarios are spread. Results
+            are the same up to rounding.
+        hosts: the processes that train together, of which rank 0 alone evaluates and writes; see
+            `descant.train.worker` for what becomes of them when one is lost.
+        last: what to do before a signal ends the process at once.
 
     Raises:
         UserError: the settings cannot be used, or the folder holds a run with other settings.
         PlaceError: disk, permission or lock.
         Diverged: too many iterations in a row were not finite.
+        WorkerLost: another process of `hosts` is gone.
     """
     console = console or Console(quiet=True)
-    run = RunFolder(Path(folder))
+    with graceful(idle=True, last=last) as stop, joined(hosts, settings) as team:
+        if team.rank:
+            return _follow(settings, devices, team, stop)
+        return _lead(RunFolder(Path(folder)), settings, fresh, devices, team, console, stop)
+
+
+def estimate(settings: Settings, folder: Path, devices: Devices = 1) -> dict[str, Any]:
+    """Seconds of the iterations that are left, by those on record in the run folder, or else by one
+    that is computed now and forgotten. Measuring rules, comparing and reporting come on top.
+
+    Raises:
+        UserError: the settings cannot be used.
+    """
+    run, knobs = RunFolder(folder), settings.train
+    ours = run.config.is_file() and not difference(from_toml(run.config), settings)
+    rows = run.rows("timing") if ours else []
+    if taken := [row["seconds"] for row in rows if isinstance(row.get("seconds"), float)]:
+        each, found = float(np.median(taken)), f"recorded in {run.timing}"
+        return {
+            "iteration": each,
+            "iterations left": each * max(knobs.iterations - len(rows), 0),
+            "found": found,
+        }
+    enable_compile_cache()
+    from descant.train.training import Training
+
+    one = replace(settings, train=replace(knobs, period=1))
+    training = Training(one, devices, Team(), _judged(settings))
+    start = time.perf_counter()
+    training.compile()
+    compiling = time.perf_counter() - start
+    each = next(training.periods(Stop())).seconds
+    return {
+        "compiling": compiling,
+        "iteration": each,
+        "iterations left": each * knobs.iterations,
+        "found": "measured now, by one iteration",
+    }
+
+
+def _lead(
+    run: RunFolder,
+    settings: Settings,
+    fresh: bool,
+    devices: Devices,
+    team: Team,
+    console: Console,
+    stop: Stop,
+) -> Result:
+    """The whole run, as the process that holds its folder."""
     run.create()
-    with run.lock(), graceful(idle=True) as stop:
+    with run.lock():
         _refuse_foreign(run)
         if fresh:
             _clear(run)
@@ -70,20 +137,39 @@ def train(
                 f"{run.path} holds a checkpoint of iteration {done}, beyond train.iterations = "
                 f"{settings.train.iterations}; it is of another run. --fresh starts over."
             )
+        team.told(done)
         if done < settings.train.iterations:
-            signal = _advance(run, settings, checkpoint, console, stop)
+            signal = _advance(run, settings, checkpoint, devices, team, console, stop)
             if signal is not None:
                 return Result("interrupted", signal=signal)
         elif _complete(run, settings):
             _tell(console, f"Finished before: iteration {done} of {done}.")
             return Result("already-finished", evaluation=_evaluation(run, settings))
+        team.part()
         return _conclude(run, settings, console)
+
+
+def _follow(settings: Settings, devices: Devices, team: Team, stop: Stop) -> Result:
+    """The same computation as rank 0's, without its folder."""
+    done = team.told(0)
+    if done >= settings.train.iterations:
+        return Result("already-finished")
+    enable_compile_cache()
+    from descant.train.training import Training
+
+    training = Training(settings, devices, team, _judged(settings))
+    training.resume(done, None)
+    for _ in training.periods(stop):
+        pass
+    return Result("interrupted", signal=training.signal) if training.signal else Result("finished")
 
 
 def _advance(
     run: RunFolder,
     settings: Settings,
     checkpoint: Checkpoint | None,
+    devices: Devices,
+    team: Team,
     console: Console,
     stop: Stop,
 ) -> int | None:
@@ -91,86 +177,76 @@ def _advance(
     folder, cache = enable_compile_cache()
     log.info(cache)
     with phase(console, "Starting JAX and building the first learner"):
-        import jax
-        import jax.numpy as jnp
+        from descant.train.training import Training
 
-        from descant.train.loop import begin, plan
-        from descant.train.trained import make
-
-        domain, algorithm = make(settings)
-        knobs = settings.train
-        what = plan(
-            algorithm,
-            domain.env,
-            rollouts=knobs.rollouts,
-            steps=knobs.steps,
-            iterations=knobs.iterations,
-        )
-        keys = jax.random.split(jax.random.key(settings.seed), settings.seeds)
-        runs = jax.jit(jax.vmap(lambda key: begin(what, key)))(keys)
-        leaves = flatten(runs)
-    run.check_room(sum(leaf.nbytes for leaf in leaves.values()))
-    done = 0
-    if checkpoint is not None:
-        runs = jax.tree.map(jnp.asarray, restore(runs, checkpoint.leaves))
-        done = checkpoint.step
+        training = Training(settings, devices, team, _judged(settings))
+    run.check_room(training.size)
+    done = 0 if checkpoint is None else checkpoint.step
+    training.resume(done, None if checkpoint is None else checkpoint.leaves)
     # Records of iterations that no checkpoint holds will be made again.
     _warn(console, [*run.mend("metrics", done), *run.mend("timing", done)])
-    weights = sum(x.size for x in jax.tree.leaves(algorithm.policy(runs.learner)))
-    record = _record(run, settings, weights // settings.seeds, console)
-    _banner(console, settings, record, done, cache if folder is None else "")
-    rule = _best_rule(run, domain, knobs.validation, settings.seed, record, console)
-    _loop(run, settings, what, runs, keys, done, rule, console, stop)
-    return stop.requested
+    record = _record(run, settings, training.weights, training.devices, console)
+    _banner(console, settings, record, training.devices, done, "" if folder else cache)
+    rule = _best_rule(
+        run, training.domain, settings.train.validation, settings.seed, record, console
+    )
+    _write(run, settings, training, rule, console, stop)
+    return training.signal
 
 
-def _loop(
+def _write(
     run: RunFolder,
     settings: Settings,
-    what: Any,
-    runs: Any,
-    keys: Any,
-    done: int,
+    training: "Training",
     rule: tuple[str, float] | None,
     console: Console,
     stop: Stop,
 ) -> None:
-    """Train period by period until the end or a request to stop; each period ends on the disk."""
-    import jax
-    import jax.numpy as jnp
-
-    from descant.train.loop import compile_period
-
-    knobs = settings.train
-    total = knobs.iterations
-    # All periods are equally long but perhaps the last, so that few programs are compiled.
-    lengths = {min(knobs.period, total - at) for at in range(done, total, knobs.period)}
+    """Train period by period; each ends on the disk."""
+    total = settings.train.iterations
     with phase(console, "Compiling (a while the first time at this size, then seconds)"):
-        compiled = {length: compile_period(what, runs, keys, length) for length in lengths}
+        training.compile()
     returns = [_mean(row.get("return", [])) for row in run.rows("metrics")]
-    with Progress(console, total, done, rule, returns) as progress, progress.heard(stop):
-        while done < total and stop.requested is None:
-            length = min(knobs.period, total - done)
-            stop.idle = False
-            start = time.perf_counter()
-            runs, metrics = compiled[length](runs, keys, jnp.int32(done))
-            metrics = jax.device_get(metrics)
-            seconds = (time.perf_counter() - start) / length
-            speed = settings.seeds * what.rollouts * what.steps / seconds
-            rows = _rows(metrics, done, length, total)
-            for row in rows:
+    with Progress(console, total, training.done, rule, returns) as progress, progress.heard(stop):
+        for period in training.periods(stop):
+            for row in period.rows:
                 run.append("metrics", row)
-                timing = {"seconds": seconds, "steps_per_second": speed}
+                timing = {"seconds": period.seconds, "steps_per_second": period.speed}
                 run.append("timing", {"iteration": row["iteration"], **timing})
-                progress.show(row, seconds, speed)
-            _refuse_divergence(rows, knobs.max_bad, done)
-            done += length
-            run.sync()
-            save(run.checkpoints, done, flatten(runs), {"total": total}, keep=knobs.keep)
-            stop.idle = stop.requested is None
-    stop.idle = True
-    if stop.requested is not None:
-        _tell(console, f"Saved: iteration {done} of {total}.")
+                progress.show(row, period.seconds, period.speed)
+            if period.leaves is not None:
+                run.sync()
+                keep = settings.train.keep
+                save(run.checkpoints, period.done, period.leaves, {"total": total}, keep=keep)
+    if training.signal is not None:
+        _tell(console, f"Saved: iteration {training.done} of {total}.")
+
+
+def _judged(settings: Settings) -> Callable[..., Any]:
+    """What scores learners on the validation scenarios, on which the rules are measured, too."""
+
+    def judged(domain: Domain, algorithm: Any, mesh: Any) -> Any:
+        import jax.numpy as jnp
+        from jax.sharding import PartitionSpec as Spec
+
+        from descant.evaluate.episodes import decide, scenario_keys, score
+        from descant.train.collect import AXIS, spread
+
+        # Nobody asks for alignment or for curves here.
+        world, count = replace(domain, model=None, figures=()), settings.train.validation
+        shared = None if mesh is None or count % mesh.size else mesh
+
+        def rewards(learner, keys):
+            return score(world, decide(algorithm.policy(learner), "act"), keys).reward
+
+        def judge(learner):
+            keys = scenario_keys("validation", settings.seed, count)
+            each = spread(rewards, shared, (Spec(), Spec(AXIS)), Spec(AXIS))(learner, keys)
+            return jnp.mean(each)
+
+        return judge
+
+    return judged
 
 
 def _complete(run: RunFolder, settings: Settings) -> bool:
@@ -203,7 +279,8 @@ def _conclude(run: RunFolder, settings: Settings, console: Console) -> Result:
         with phase(console, f"Comparing with every rule on {scenarios} held-out scenarios"):
             from descant.evaluate.session import evaluate_run
 
-            evaluation = evaluate_run(run.path, scenarios=scenarios)
+            bound = settings.train.bound
+            evaluation = evaluate_run(run.path, scenarios=scenarios, bound=bound, replace=True)
     _report(run, console)
     return Result("finished", evaluation=evaluation)
 
@@ -224,38 +301,6 @@ def _report(run: RunFolder, console: Console) -> None:
         )
     else:
         _tell(console, f"Report: {run.report}")
-
-
-def _rows(metrics: Mapping[str, Any], done: int, length: int, total: int) -> list[dict[str, Any]]:
-    """One record per iteration, with one number per seed."""
-    return [
-        {
-            "iteration": done + i + 1,
-            "progress": (done + i) / max(total - 1, 1),
-            **{name: np.asarray(value[i], np.float64).tolist() for name, value in metrics.items()},
-        }
-        for i in range(length)
-    ]
-
-
-def _refuse_divergence(rows: list[dict[str, Any]], limit: int, saved: int) -> None:
-    from descant.train.loop import SITES
-
-    for row in rows:
-        if max(row["bad"]) < limit:
-            continue
-        seed = row["bad"].index(max(row["bad"]))
-        site = SITES[int(row["site"][seed]) - 1]
-        kept = f"The checkpoint of iteration {saved} is good." if saved else "Nothing was saved."
-        cure = (
-            "Look at the domain, where it comes from."
-            if site in ("reward", "observation", "context", "probes", "state")
-            else "Try smaller learning rates."
-        )
-        raise Diverged(
-            f"Iteration {row['iteration']}, seed {seed}: {limit} iterations in a row were not "
-            f"finite and were left out; NaN or infinity first stood in the {site}. {kept} {cure}"
-        )
 
 
 def _refuse_foreign(run: RunFolder) -> None:
@@ -314,14 +359,15 @@ def _clear(run: RunFolder) -> None:
 
 
 def _record(
-    run: RunFolder, settings: Settings, parameters: int, console: Console
+    run: RunFolder, settings: Settings, parameters: int, devices: int, console: Console
 ) -> dict[str, Any]:
     """Where, when and with what the run was started; kept in `run.json`."""
     import jax
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
     names = (settings.domain_name, settings.algorithm_name)
-    here = place(jax.devices()[0].device_kind, [name for name in names if name.endswith(".py")])
+    files = [name for name in names if name.endswith(".py")]
+    here = place(jax.local_devices()[0].device_kind, files, devices)
     record = _old_record(run, console)
     if record is None:
         record = {"format": 1, "command": sys.argv, "created": now, "started": [], **here}
@@ -358,16 +404,22 @@ def _old_record(run: RunFolder, console: Console) -> dict[str, Any] | None:
 
 
 def _banner(
-    console: Console, settings: Settings, record: Mapping[str, Any], done: int, cache: str
+    console: Console,
+    settings: Settings,
+    record: Mapping[str, Any],
+    devices: int,
+    done: int,
+    cache: str,
 ) -> None:
     total, seeds = settings.train.iterations, settings.seeds
     state = f"resumed after iteration {done} of {total}" if done else f"fresh, {total} iterations"
     learners = f"{seeds} learners, each" if seeds > 1 else "a learner"
     threads = record["threads"] or record.get("cores")
+    where = f"{devices} devices {record['device']}" if devices > 1 else record["device"]
     for line in (
         f"{Path(settings.domain_name).stem} with {Path(settings.algorithm_name).stem}: {state}, "
         f"seed {settings.seed}, {learners} of {record['parameters']:,} policy weights",
-        f"On {record['device']} ({record['isa']}), {threads} thread{'s' * (str(threads) != '1')}. "
+        f"On {where} ({record['isa']}), {threads} thread{'s' * (str(threads) != '1')}. "
         f"Ctrl-C saves and stops, twice leaves at once; the same command goes on.",
         *([f"Every start compiles anew: {cache}."] if cache else []),
     ):

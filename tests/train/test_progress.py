@@ -37,6 +37,16 @@ def drawn(shown, width=100):
     return to.file.getvalue().splitlines()
 
 
+def test_the_gap_is_to_the_rule_on_the_same_scenarios_where_that_is_known():
+    """Iterations between two validations show the last one; before the first there is none."""
+    with Progress(console(), 3, 0, ("fit", -2.0)) as shown:
+        for iteration, judged in enumerate((math.nan, -1.5, math.nan), 1):
+            shown.show(row(iteration, -9.0) | {"validation": [judged]}, 1.0, 100.0)
+    heading, *lines = drawn(shown)[:4]
+    at = heading.index("to fit") + len("to fit")
+    assert [line[:at].split()[-1] for line in lines] == ["-", "+0.500", "+0.500"]
+
+
 def test_a_row_says_how_it_goes():
     table = Progress(console(), 8, 0, ("best-fit", -40.0))
     table.show(row(1, -41.0, -43.0), 2.0, 1234.5)

@@ -16,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 assert not {"jax", "numpy"} & sys.modules.keys()
 with graceful(idle=sys.argv[1] == "idle") as stop:
     print("ready", flush=True)
-    while not stop.requested or sys.argv[1] == "stubborn":
+    while not stop.requested or sys.argv[1] != "polite":
         time.sleep(0.02)
     print("saved", flush=True)
 sys.exit(stop.code)
@@ -93,6 +93,23 @@ def test_with_nothing_to_lose_the_first_signal_leaves_at_once(start, number, cod
     out, err = process.communicate(timeout=10)
     said = f"\n{number.name}: stopped; nothing is lost, the same command does the rest.\n"
     assert (process.returncode, out, err) == (code, "", said)
+
+
+LAST = """
+import signal, sys, time
+from descant.train.signals import graceful
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with graceful(idle=True, last=lambda code: print("last", code, flush=True)):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_something_may_be_said_before_leaving(start):
+    process = start("", LAST)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=10)
+    assert (process.returncode, out) == (130, "last 130\n")
 
 
 DEAF = """

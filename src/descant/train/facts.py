@@ -39,13 +39,14 @@ def facts(settings: Settings) -> dict[str, Any]:
 
     run, rollout = jax.eval_shape(roll, jax.random.key(0))
     policy = jax.eval_shape(algorithm.policy, run.learner)
+    kept = _bytes(run.learner) + 8 if knobs.select == "best" else 0
     return {
         "agents": spec.agents,
         "actions": spec.actions,
         "ticks per iteration": settings.seeds * what.rollouts * what.steps,
         "policy weights": sum(leaf.size for leaf in jax.tree.leaves(policy)),
         "rollout bytes": settings.seeds * _bytes(rollout),
-        "checkpoint bytes": settings.seeds * _bytes(run),
+        "checkpoint bytes": settings.seeds * (_bytes(run) + kept),
         "rollout": {
             jax.tree_util.keystr(path, simple=True, separator="."): _shape(leaf)
             for path, leaf in jax.tree_util.tree_flatten_with_path(rollout)[0]

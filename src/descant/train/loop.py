@@ -1,16 +1,29 @@
 """The training loop: a period of iterations is one compiled call, for all seeds at once."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Spec
 from jaxtyping import Array, Int
 
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
 from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
-from descant.train.collect import Worlds, collect, open_worlds
+from descant.train.collect import AXIS, Worlds, collect, open_worlds
+
+
+class Kept(NamedTuple):
+    """The learner that did best on validation scenarios so far."""
+
+    learner: PyTree
+    reward: Scalar
+    iteration: Int[Array, ""]
+    """After which it was; 0 before the first validation."""
 
 
 class Run(NamedTuple):
@@ -23,6 +36,8 @@ class Run(NamedTuple):
     """Iterations in a row that were left out because something was not finite."""
     skipped: Int[Array, ""]
     """All such iterations."""
+    kept: Kept | None = None
+    """None where the last learner is the one to use."""
 
 
 class Plan(NamedTuple):
@@ -35,22 +50,42 @@ class Plan(NamedTuple):
     iterations: int
     whole: bool
     """Whether a rollout is one whole episode of each scenario."""
+    mesh: Mesh | None = None
+    """Devices over which scenarios are spread; None is one device."""
+    judge: Callable[[PyTree], Scalar] | None = None
+    """Mean reward of a learner on validation scenarios; None where nobody asks."""
+    every: int = 1
+    """Iterations from one validation to the next; there is one after the last iteration, too."""
 
 
 def plan(
-    algorithm: AbstractAlgorithm, env: AbstractEnv, *, rollouts: int, steps: int, iterations: int
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnv,
+    *,
+    rollouts: int,
+    steps: int,
+    iterations: int,
+    mesh: Mesh | None = None,
+    judge: Callable[[PyTree], Scalar] | None = None,
+    every: int = 1,
 ) -> Plan:
     """Rollouts of `steps` ticks; 0 takes the horizon."""
     steps = steps or env.spec.horizon
     whole = env.spec.fixed and steps == env.spec.horizon
-    return Plan(algorithm, env, rollouts, steps, iterations, whole)
+    return Plan(algorithm, env, rollouts, steps, iterations, whole, mesh, judge, every)
 
 
 def begin(plan: Plan, key: Key) -> Run:
     """A run before its first iteration."""
     learner_key, worlds_key = jax.random.split(key)
-    worlds = None if plan.whole else open_worlds(plan.env, worlds_key, plan.rollouts)
-    return Run(plan.algorithm.init(learner_key), worlds, jnp.int32(0), jnp.int32(0))
+    worlds = None if plan.whole else _open(plan, worlds_key)
+    learner, zero = plan.algorithm.init(learner_key), jnp.int32(0)
+    kept = None if plan.judge is None else Kept(learner, jnp.float32(0), zero)
+    return Run(learner, worlds, zero, zero, kept)
+
+
+def _open(plan: Plan, key: Key) -> Worlds:
+    return open_worlds(plan.env, key, plan.rollouts, plan.mesh)
 
 
 def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run, dict[str, Scalar]]:
@@ -58,10 +93,20 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     open_key, roll_key, learn_key = jax.random.split(jax.random.fold_in(key, index), 3)
     worlds = run.worlds
     if worlds is None:
-        worlds = open_worlds(plan.env, open_key, plan.rollouts)
+        worlds = _open(plan, open_key)
     worlds, rollout = collect(
-        plan.algorithm, run.learner, plan.env, worlds, roll_key, plan.steps, renew=not plan.whole
+        plan.algorithm,
+        run.learner,
+        plan.env,
+        worlds,
+        roll_key,
+        plan.steps,
+        renew=not plan.whole,
+        mesh=plan.mesh,
     )
+    if plan.mesh is not None:
+        # Everybody learns from everything; minibatches mix scenarios.
+        rollout = jax.lax.with_sharding_constraint(rollout, everywhere(plan.mesh))
     progress = index / max(plan.iterations - 1, 1)
     learner, metrics = plan.algorithm.update(run.learner, rollout, progress, learn_key)
     site = first_bad(rollout, learner, None if plan.whole else worlds)
@@ -69,13 +114,14 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     learner = jax.tree.map(lambda new, old: jnp.where(good, new, old), learner, run.learner)
     if not plan.whole:
         # What a world lost to NaN will not come back, and no checkpoint may hold it.
-        fresh, lost = open_worlds(plan.env, open_key, plan.rollouts), ~_finite(worlds)
+        fresh, lost = _open(plan, open_key), ~_finite(worlds)
         worlds = jax.tree.map(lambda new, old: jnp.where(lost, new, old), fresh, worlds)
     run = Run(
         learner=learner,
         worlds=None if plan.whole else worlds,
         bad=jnp.where(good, 0, run.bad + 1),
         skipped=run.skipped + ~good,
+        kept=run.kept,
     )
     metrics = {
         "return": jnp.mean(rollout.reward),
@@ -85,7 +131,26 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
         "bad": run.bad.astype(jnp.float32),
         "site": site.astype(jnp.float32),
     }
+    if plan.judge is not None and run.kept is not None:
+        reward = _validate(plan, plan.judge, learner, index)
+        kept = _better(run.kept, Kept(learner, reward, index + 1))
+        run = run._replace(kept=kept)
+        metrics |= {"validation": reward, "selected": kept.iteration.astype(jnp.float32)}
     return run, metrics
+
+
+def _validate(
+    plan: Plan, judge: Callable[[PyTree], Scalar], learner: PyTree, index: Int[Array, ""]
+) -> Scalar:
+    """The learner's reward on validation scenarios; NaN where it is not its turn."""
+    due = ((index + 1) % plan.every == 0) | (index + 1 == plan.iterations)
+    return jax.lax.cond(due, judge, lambda _: jnp.float32(jnp.nan), learner)
+
+
+def _better(kept: Kept, new: Kept) -> Kept:
+    """The one with more reward, the older one of equals; what is not finite has none."""
+    wins = jnp.isfinite(new.reward) & ((kept.iteration == 0) | (new.reward > kept.reward))
+    return jax.tree.map(lambda new, old: jnp.where(wins, new, old), new, kept)
 
 
 SITES = ("observation", "context", "value", "log_prob", "probes", "reward", "state", "learner")
@@ -123,6 +188,19 @@ def _floats(tree: PyTree) -> list[jax.Array]:
     return [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.floating)]
 
 
+def start(plan: Plan, seed: int, count: int) -> tuple[Run, Keys]:
+    """Runs of `count` seeds before their first iteration, and the keys that drive them."""
+
+    def make():
+        keys = jax.random.split(jax.random.key(seed), count)
+        return jax.vmap(partial(begin, plan))(keys), keys
+
+    if plan.mesh is None:
+        return jax.jit(make)()
+    places = _places(plan.mesh, jax.eval_shape(make)[0]), everywhere(plan.mesh)
+    return jax.jit(make, out_shardings=places)()
+
+
 def compile_period(plan: Plan, run: Run, keys: Keys, length: int) -> Callable:
     """A compiled `(runs, keys, first index) -> (runs, metrics [length, S])`; runs are donated."""
 
@@ -137,4 +215,22 @@ def compile_period(plan: Plan, run: Run, keys: Keys, length: int) -> Callable:
         runs, metrics = jax.vmap(one)(runs, keys)
         return runs, jax.tree.map(lambda x: x.T, metrics)
 
-    return jax.jit(period, donate_argnums=0).lower(run, keys, jnp.int32(0)).compile()
+    given = run, keys, np.int32(0)
+    if plan.mesh is None:
+        return jax.jit(period, donate_argnums=0).lower(*given).compile()
+    places = _places(plan.mesh, run), everywhere(plan.mesh)
+    with jax.set_mesh(plan.mesh):
+        program = jax.jit(period, donate_argnums=0, out_shardings=places)
+        return program.lower(*given).compile()
+
+
+def _places(mesh: Mesh, run: Run) -> Run:
+    """Where runs live: worlds are spread, of all else each device has a copy."""
+    spread = NamedSharding(mesh, Spec(None, AXIS))
+    places = jax.tree.map(lambda _: everywhere(mesh), run)
+    return places._replace(worlds=jax.tree.map(lambda _: spread, run.worlds))
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(mesh, Spec())

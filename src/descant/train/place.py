@@ -36,18 +36,20 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def place(device: str, files: Iterable[str] = ()) -> dict[str, Any]:
+def place(device: str, files: Iterable[str] = (), devices: int = 1) -> dict[str, Any]:
     """Where a run is made.
 
     Args:
         device: kind of the device.
         files: files of the user's that hold a domain or an algorithm.
+        devices: how many of them.
     """
     return {
         "versions": versions(),
         "threads": os.environ.get("NPROC"),
         "cores": cores(),
         "device": device,
+        "devices": devices,
         "isa": instruction_set(),
         "xla_flags": os.environ.get("XLA_FLAGS"),
         "files": {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in files},
@@ -59,6 +61,7 @@ def moved(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     pairs = {
         "threads": (_threads(before), _threads(here)),
         "device": (before.get("device"), here["device"]),
+        "devices": (before.get("devices", 1), here["devices"]),
         "instruction set": (before.get("isa"), here["isa"]),
         "XLA_FLAGS": (before.get("xla_flags"), here["xla_flags"]),
     }

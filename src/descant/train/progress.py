@@ -94,6 +94,7 @@ class Progress:
         self._spoke = -math.inf
         self._seconds: list[float] = []
         self._returns = list(returns)
+        self._judged = math.nan
         self._rows: list[dict[str, Text]] = []
         self._note = "Ctrl-C saves and stops."
         self._live: Live | None = None
@@ -130,6 +131,8 @@ class Progress:
         self._done = row["iteration"]
         self._seconds = [*self._seconds, seconds][-RECENT:]
         self._returns.append(_mean(row.get("return", [])))
+        judged = _mean(row.get("validation", []))
+        self._judged = judged if math.isfinite(judged) else self._judged
         cells = self._cells(row, speed)
         self._rows = [*self._rows, cells][-LINES:]
         now = time.perf_counter()
@@ -158,7 +161,9 @@ class Progress:
         mean, known = self._returns[-1], _known(row.get("return", []))
         places = _places(mean)
         spread = f" ± {_number(_deviation(known), f'.{places}f')}" if len(known) > 1 else ""
-        gap = math.nan if self._rule is None else mean - self._rule[1]
+        # On the rule's own scenarios where that is known, else from training's.
+        reached = self._judged if "validation" in row else mean
+        gap = math.nan if self._rule is None else reached - self._rule[1]
         skipped = _mean(row.get("skipped", []))
         return {
             "iteration": Text(f"{self._done}/{self._total}"),

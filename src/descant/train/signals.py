@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +12,14 @@ from dataclasses import dataclass
 def _say(text: str) -> None:
     # Past Python's buffers, which somebody who hangs in a write may have locked.
     with suppress(OSError):
-        os.write(2, f"\n{text}\n".encode())
+        os.write(_errors(), f"\n{text}\n".encode())
+
+
+def _errors() -> int:
+    """Where errors go, which need not be 2."""
+    with suppress(OSError, ValueError, AttributeError):
+        return sys.stderr.fileno()
+    return 2
 
 
 @dataclass
@@ -24,6 +32,8 @@ class Stop:
     """Whether nothing would be lost by leaving; then the first signal leaves at once."""
     say: Callable[[str], None] = _say
     """How to tell; a progress display says it in its own way."""
+    last: Callable[[int], None] | None = None
+    """What to do before leaving at once, given the exit code."""
 
     @property
     def code(self) -> int:
@@ -32,7 +42,7 @@ class Stop:
 
 
 @contextmanager
-def graceful(*, idle: bool = False) -> Iterator[Stop]:
+def graceful(*, idle: bool = False, last: Callable[[int], None] | None = None) -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a flag to be looked at between periods.
 
     Signals that the parent process chose to ignore, as `nohup` does, stay ignored. Outside the main
@@ -40,8 +50,9 @@ def graceful(*, idle: bool = False) -> Iterator[Stop]:
 
     Args:
         idle: start with nothing to lose.
+        last: what to do before leaving at once, given the exit code; runs in a thread of its own.
     """
-    stop = Stop(idle=idle)
+    stop = Stop(idle=idle, last=last)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -83,16 +94,20 @@ def _listen(hear: int, stop: Stop, handled: set[int]) -> None:
         name = signal.Signals(number).name
         if stop.idle:
             stop.say(f"{name}: stopped; nothing is lost, the same command does the rest.")
-            _leave(number)
+            _leave(stop, number)
         if told:
-            _leave(number)
+            _leave(stop, number)
         told = True
         stop.say(f"{name}: finishing this period, then saving; press Ctrl-C again to leave now.")
 
 
-def _leave(number: int) -> None:
-    # A progress display hides the cursor and will not get the chance to show it again.
-    if os.isatty(2):
-        with suppress(OSError):
-            os.write(2, b"\x1b[?25h\n")
-    os._exit(128 + number)
+def _leave(stop: Stop, number: int) -> None:
+    try:
+        # A progress display hides the cursor and will not get the chance to show it again.
+        if os.isatty(_errors()):
+            with suppress(OSError):
+                os.write(_errors(), b"\x1b[?25h\n")
+        if stop.last is not None:
+            stop.last(128 + number)
+    finally:
+        os._exit(128 + number)

@@ -1,7 +1,7 @@
 """A trained learner, read back from its run folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,12 @@ class Trained:
     domain: Domain
     algorithm: AbstractAlgorithm
     learners: PyTree
-    """One learner per seed, along a first axis S."""
+    """One learner per seed, along a first axis S; the best on validation scenarios where
+    `train.select` says so, else the last."""
     iteration: int
+    """Iterations of the run."""
+    selected: tuple[int, ...]
+    """Iteration after which each seed's learner was kept."""
 
     def policy(self, seed: int = 0) -> AbstractPolicy:
         """The joint policy of one of the seeds trained side by side.
@@ -50,6 +54,36 @@ def make(settings: Settings) -> tuple[Domain, AbstractAlgorithm]:
     return domain, algorithm.make(settings.algorithm, domain)
 
 
+def practice(settings: Settings) -> tuple[Domain, AbstractAlgorithm]:
+    """The domain and the algorithm that training runs in: those of the settings, or with scenarios
+    of many sizes where `train.servers` asks for them.
+
+    Raises:
+        UserError: a value cannot be used, or the domain or the network is of one size.
+    """
+    if settings.train.servers is None:
+        return make(settings)
+    names = {field.name for field in fields(settings.domain)}
+    if not {"servers", "fewest"} <= names:
+        raise UserError(f"train.servers: the domain {settings.domain_name!r} has no servers.")
+    low, high = settings.train.servers
+    ranged = replace(settings.domain, servers=high, fewest=low)
+    found = make(replace(settings, domain=ranged))
+    if _weights(found[1]) != _weights(make(settings)[1]):
+        raise UserError(
+            "train.servers: this network is as wide as the world, so it can be trained at one size "
+            "only; choose the pointer network."
+        )
+    return found
+
+
+def _weights(algorithm: AbstractAlgorithm) -> list[tuple[int, ...]]:
+    import jax
+
+    learner = jax.eval_shape(algorithm.init, jax.random.key(0))
+    return [leaf.shape for leaf in jax.tree.leaves(learner)]
+
+
 def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Trained:
     """The learners of a run's newest good checkpoint, in its own domain or a changed one.
 
@@ -61,8 +95,6 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
         UserError: there is no run or no checkpoint, or its networks do not fit the changed domain.
         PlaceError: the folder cannot be read.
     """
-    import jax
-
     config = run / "config.toml"
     if not config.is_file():
         raise UserError(f"{run}: is no run folder, for it holds no config.toml.")
@@ -71,11 +103,10 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
     checkpoint, messages = latest(run / "checkpoints", readonly=True)
     if checkpoint is None:
         raise UserError(f"{run}: holds no checkpoint that can be used.", *messages)
-    keys = jax.random.split(jax.random.key(0), settings.seeds)
-    template = {"learner": jax.eval_shape(jax.vmap(algorithm.init), keys)}
-    stored = {k: v for k, v in checkpoint.leaves.items() if k.startswith("learner/")}
+    template = _template(settings, algorithm)
+    stored = {k: v for k, v in checkpoint.leaves.items() if k.split("/")[0] in template}
     try:
-        learners = restore(jax.tree.map(_blank, template), stored)["learner"]
+        found = restore(template, stored)
     except CheckpointError as error:
         if not overrides:
             raise
@@ -84,7 +115,42 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
             f"{run}: its networks do not fit {changed}; they are bound to the size that they were "
             f"trained at. {error}"
         ) from error
-    return Trained(settings, domain, algorithm, learners, checkpoint.step)
+    learners, selected = _selected(found, settings.seeds, checkpoint.step)
+    return Trained(settings, domain, algorithm, learners, checkpoint.step, selected)
+
+
+def _template(settings: Settings, algorithm: AbstractAlgorithm) -> dict[str, PyTree]:
+    """The part of a checkpoint that holds learners, filled with zeros."""
+    import jax
+    import jax.numpy as jnp
+
+    from descant.train.loop import Kept
+
+    def start(key):
+        learner = algorithm.init(key)
+        if settings.train.select == "last":
+            return {"learner": learner}
+        return {"learner": learner, "kept": Kept(learner, jnp.float32(0), jnp.int32(0))}
+
+    keys = jax.random.split(jax.random.key(0), settings.seeds)
+    return jax.tree.map(_blank, jax.eval_shape(jax.vmap(start), keys))
+
+
+def _selected(found: dict[str, PyTree], seeds: int, step: int) -> tuple[PyTree, tuple[int, ...]]:
+    """The learners to use and their iterations; the last ones where there was no validation."""
+    import jax
+    import jax.numpy as jnp
+
+    last, kept = found["learner"], found.get("kept")
+    if kept is None:
+        return last, (step,) * seeds
+    judged = kept.iteration > 0
+
+    def pick(best, last):
+        return jnp.where(judged.reshape(-1, *[1] * (last.ndim - 1)), best, last)
+
+    iterations = jnp.where(judged, kept.iteration, step)
+    return jax.tree.map(pick, kept.learner, last), tuple(map(int, iterations))
 
 
 def _blank(shape: Any) -> Any:
