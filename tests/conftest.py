@@ -19,8 +19,9 @@ CHECKED = (
     *("core", "ops", "nets", "credit", "ascent", "testing", "serve"),
     *(
         f"domains.cloud.{name}"
-        for name in ("barrier", "build", "env", "model", "rules", "workload")
+        for name in ("barrier", "bound", "build", "env", "model", "rules", "workload")
     ),
+    *("domains.balance.world", "domains.balance.exact", "evaluate.noise", "evaluate.variance"),
     *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"

@@ -42,8 +42,8 @@ def train(toy, algorithm, iterations=3):
 
 
 def parts(learner):
-    """All of a learner but the statistics of credit links, which not all algorithms have."""
-    return replace(learner, credit=())
+    """All of a learner but the statistics of guidance, which not all algorithms have."""
+    return replace(learner, credit=(), evidence=())
 
 
 def assert_equal(a, b):

@@ -2,18 +2,23 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from builders import SMALL
+from builders import SMALL, rollout
 from descant.algorithms import dgpg
 from descant.ascent.terms import Guidance
 from descant.core.errors import UserError
+from descant.core.types import Signal
 from descant.credit.links import Guide, Scale
+from descant.credit.schedules import Given
+from descant.ops.guidance import blend
 from descant.testing.contracts import check_algorithm
 from descant.train.loop import begin, iterate, plan
 from toys import balance
 
 TOY = balance.make(balance.Config())
+HALF = jnp.float32(0.5)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,82 @@ def test_exact_follows_the_order_in_which_agents_choose():
     assert kind("together") == "exact"
 
 
+def run(config, total=2):
+    """Metrics of some updates on the toy, and the learner."""
+    what = plan(dgpg.make(config, TOY), TOY.env, rollouts=2, steps=0, iterations=total)
+    step = lambda run, index: iterate(what, run, key, index)  # noqa: E731
+    key = jax.random.key(0)
+    out, metrics = jax.jit(lambda key: jax.lax.scan(step, begin(what, key), jnp.arange(total)))(key)
+    assert int(out.skipped) == 0
+    return out.learner, metrics
+
+
+@pytest.mark.parametrize("order", ["in-turn", "together"])
+@pytest.mark.parametrize("guidance", ["sampled", "expected", "exact"])
+def test_a_measured_weight_goes_with_every_estimator_and_order(guidance, order):
+    base = replace(SMALL, order=order)
+    config = dgpg.Config(base=base, guidance=guidance, alpha="adaptive", samples=3)
+    algorithm = dgpg.make(config, TOY)
+
+    @jax.jit
+    def weighed(given, key):
+        learner = algorithm.init(key)
+        credit, _, evidence, said = algorithm._weighed(learner, given, jnp.float32(0), key)
+        signal = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
+        first, _ = credit(signal, given, jnp.float32(0), learner.credit)
+        plain, slope = algorithm.credit.split(signal, given, learner.credit)
+        return evidence, said, first.advantage, blend(plain.advantage, slope, said["alpha"])
+
+    evidence, said, got, wanted = weighed(rollout(agents=3), jax.random.key(0))
+    assert 0 <= float(said["alpha"]) <= 1
+    assert float(said["reward_variance"]) > 0
+    assert float(said["guidance_gradient"]) > 0
+    assert abs(float(said["gradient_cosine"])) <= 1 + 1e-5
+    assert float(evidence.gathered) == pytest.approx(0.1)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "wanted"),
+    [
+        ("ramp", [0.8, 0.8, 0.5, 0.2, 0.2]),
+        ("fixed", [0.8] * 5),
+        ("annealed", [0.8, 0.8, 0.8 * 2 / 3, 0.8 / 3, 0]),
+    ],
+)
+def test_planned_weights(alpha, wanted):
+    config = dgpg.Config(alpha=alpha, start=0.8, stop=0.2, hold=0.25, reach=0.75)
+    levels = jax.vmap(dgpg.schedule(config))(jnp.linspace(0, 1, 5))
+    assert levels.tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_link_and_term_have_the_weight_of_the_update():
+    weigher = dgpg.make(dgpg.Config(base=SMALL, alpha="adaptive"), TOY).weigher
+    assert weigher is not None
+    credit, ascent = weigher.guided(Given(level=jnp.float32(0.3)))
+    assert float(credit.links[-1].taken(HALF)) == pytest.approx(0.3)
+    assert float(ascent.terms[-1].weight(HALF)) == pytest.approx(0.3)
+    sampled = dgpg.Config(base=SMALL, guidance="sampled", alpha="adaptive")
+    credit, ascent = dgpg.make(sampled, TOY).weigher.guided(Given(level=jnp.float32(0.3)))
+    assert float(credit.links[-1].weight(HALF)) == pytest.approx(0.3)
+    assert not ascent.terms
+
+
+def test_looking_changes_nothing_and_a_plan_is_kept():
+    base = replace(SMALL, net="linear")
+    plan = dgpg.Config(base=base, alpha="annealed", start=0.8)
+    blind, said = run(plan)
+    assert said["alpha"].tolist() == pytest.approx([0.8, 0.0], abs=1e-6)
+    for term in ("distance", "load", "total"):
+        share = said[f"alignment_{term}"]
+        assert jnp.all((share >= 0) & (share <= 1)), term
+    assert "gradient_cosine" not in said
+    seeing, said = run(replace(plan, samples=4))
+    assert "gradient_cosine" in said
+    for a, b in zip(jax.tree.leaves(blind.actor), jax.tree.leaves(seeing.actor), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_no_model_no_guidance():
     bare = replace(TOY, model=None)
     with pytest.raises(UserError, match="'balance' has no analytic model; DG-PG needs one"):
@@ -58,6 +139,8 @@ def test_no_model_no_guidance():
         ({"stop": float("nan")}, "algorithm.stop"),
         ({"hold": 0.6}, "algorithm.hold: expected at most algorithm.reach = 0.5, got 0.6"),
         ({"limit": 0.0}, "algorithm.limit: expected above 0"),
+        ({"memory": -0.1}, "algorithm.memory: expected 0 to 1, got -0.1"),
+        ({"samples": -1}, "algorithm.samples: expected at least 0, got -1"),
     ],
 )
 def test_values_out_of_range_are_named(changes, sentence):

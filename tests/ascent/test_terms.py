@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from builders import Tabular, rollout
-from descant.ascent.terms import Guidance, regrets
+from descant.ascent.terms import Guidance, regrets, unit
 from descant.ascent.together import flatten
+from descant.core.algorithm import OVER_TICKS
 from descant.credit.schedules import Constant, Ramp
 from descant.nets.policy import Independent
 from toys import balance
@@ -27,7 +28,11 @@ def term(kind, batch, *, weight=1.0, limit=1e9):
     guide = Guidance(model=MODEL, weight=Constant(level=weight), kind=kind, limit=limit)
 
     def loss(logits):
-        said = jax.vmap(Independent(net=Tabular(logits)).assess)(batch.observation, batch.action)
+        said = jax.vmap(Independent(net=Tabular(logits)).assess, 0, OVER_TICKS)(
+            batch.observation, batch.action
+        )
+        if kind == "in turn":
+            said = said._replace(known=said.who)
         return guide(said, batch, NONE)[0]
 
     return jax.jit(jax.value_and_grad(loss))
@@ -108,7 +113,9 @@ def test_units_mean_nothing_and_weight_is_a_factor(batch, kind):
 
 def test_weight_follows_progress(batch):
     guide = Guidance(model=MODEL, weight=Ramp(start=1.0, stop=0.0), kind="expected")
-    said = jax.vmap(Independent(net=Tabular(LOGITS)).assess)(batch.observation, batch.action)
+    said = jax.vmap(Independent(net=Tabular(LOGITS)).assess, 0, OVER_TICKS)(
+        batch.observation, batch.action
+    )
     full, half, none = (guide(said, batch, jnp.float32(p))[0] for p in (0, 0.5, 1))
     assert float(half) == pytest.approx(0.5 * float(full), rel=1e-5)
     assert float(none) == 0
@@ -117,12 +124,29 @@ def test_weight_follows_progress(batch):
 def test_who_rests_and_what_is_illegal_count_nothing():
     slopes = jnp.array([[[1.0, 3.0, 100.0], [5.0, 5.0, 5.0]]])
     legal = jnp.array([[[True, True, False], [False, False, False]]])
-    np.testing.assert_allclose(regrets(slopes, legal, 9.0), [[[0, 2, 0], [0, 0, 0]]])
+    np.testing.assert_allclose(
+        regrets(slopes, legal, 9.0, jnp.float32(1)), [[[0, 2, 0], [0, 0, 0]]]
+    )
 
 
 def test_clipping_and_nobody_at_all():
     slopes = jnp.zeros((1, 1, 100)).at[0, 0, 0].set(1.0)
     legal = jnp.ones((1, 1, 100), bool)
-    assert float(jnp.max(regrets(slopes, legal, 3.0))) == 3.0
-    nothing = regrets(slopes, jnp.zeros((1, 1, 100), bool), 3.0)
+    assert float(jnp.max(regrets(slopes, legal, 3.0, jnp.float32(1e-9)))) == 3.0
+    nothing = regrets(slopes, jnp.zeros((1, 1, 100), bool), 3.0, jnp.float32(1))
     assert float(jnp.abs(nothing).max()) == 0
+
+
+def test_the_unit_is_what_the_policy_itself_expects_to_regret():
+    """Two agents act and one rests; the median of two is their mean."""
+    slopes = jnp.array([[[0.0, 2.0, 1000.0], [1.0, 1.0, 5.0], [0.0, 9.0, 9.0]]])
+    legal = jnp.array([[[True] * 3, [True] * 3, [False] * 3]])
+    chances = jnp.array([[[0.5, 0.5, 0.0], [0.25, 0.25, 0.5], [0.0, 0.0, 1.0]]])
+    # Regrets 1 and 2: the choice that nobody makes any more does not count.
+    assert float(unit(slopes, legal, chances)) == pytest.approx(1.5)
+
+
+def test_the_unit_of_a_policy_without_regret_is_not_rounding():
+    slopes = jnp.array([[[0.0, 1.0, 3.0]]])
+    legal, sure = jnp.ones((1, 1, 3), bool), jnp.array([[[1.0, 0.0, 0.0]]])
+    assert float(unit(slopes, legal, sure)) == pytest.approx(0.01, rel=1e-3)

@@ -6,7 +6,7 @@ import optax
 import pytest
 
 from builders import Tabular, rollout
-from descant.ascent.together import Together, adam, flatten, minibatches
+from descant.ascent.together import Together, adam, crowds, flatten, minibatches
 from descant.credit.schedules import Constant, Ramp
 from descant.nets.policy import Independent
 
@@ -61,7 +61,7 @@ def test_loss_is_the_clipped_surrogate_agent_by_agent(given, advantage):
 
     def loss(logits):
         policy = Independent(net=Tabular(logits))
-        return ascent()._loss(policy, batch, advantage[:4], jnp.float32(0))[0]
+        return ascent()._loss(policy, batch, advantage[:4], None, jnp.float32(0))[0]
 
     value, gradient = jax.value_and_grad(loss)(LOGITS)
     wanted, direction = jax.value_and_grad(naive_loss)(LOGITS, batch, advantage[:4], 0.2, 0.03)
@@ -80,7 +80,7 @@ def test_one_step_is_adam_on_the_shortened_gradient(given, advantage):
     def loss(logits):
         policy = Independent(net=Tabular(logits))
         return together._loss(
-            policy, flatten(given), advantage.reshape(-1, AGENTS), jnp.float32(0)
+            policy, flatten(given), advantage.reshape(-1, AGENTS), None, jnp.float32(0)
         )[0]
 
     gradient = jax.grad(loss)(LOGITS)
@@ -134,8 +134,8 @@ def test_terms_add_to_the_loss(given, advantage):
 
     policy = Independent(net=Tabular(LOGITS))
     batch, rows = flatten(given), advantage.reshape(-1, AGENTS)
-    plain, _ = ascent()._loss(policy, batch, rows, jnp.float32(0.5))
-    loss, metrics = ascent(terms=(term,))._loss(policy, batch, rows, jnp.float32(0.5))
+    plain, _ = ascent()._loss(policy, batch, rows, None, jnp.float32(0.5))
+    loss, metrics = ascent(terms=(term,))._loss(policy, batch, rows, None, jnp.float32(0.5))
     log_prob = jax.vmap(policy.assess)(batch.observation, batch.action).log_prob
     assert float(loss - plain) == pytest.approx(float(jnp.sum(log_prob[:, 0])), rel=1e-4)
     assert float(metrics["extra"]) == 0.5
@@ -185,3 +185,28 @@ def test_flatten_keeps_ticks_together(given):
 def test_adam_starts_with_the_sign():
     move, _ = adam(1e9).update(jnp.array([3.0, -0.2]), adam(1e9).init(jnp.zeros(2)))
     np.testing.assert_allclose(move, [1, -1], rtol=1e-3)
+
+
+def test_a_crowd_is_spread_evenly_and_takes_everybody_as_often():
+    some = np.asarray(crowds(jax.random.key(0), 4000, 7, 3))
+    assert some.shape == (4000, 2)
+    assert (np.diff(some, axis=1) > 0).all()
+    assert set(np.unique(np.diff(some, axis=1))) == {3, 4}
+    share = np.bincount(some.ravel(), minlength=7) / 4000
+    np.testing.assert_allclose(share, 2 / 7, atol=0.03)
+
+
+def test_a_crowd_is_judged_as_in_the_whole(given, advantage):
+    """The loss over all agents is the mean of the losses over crowds that together are all."""
+    policy, batch = Independent(net=Tabular(LOGITS)), flatten(given)
+    everybody = eqx.tree_at(
+        lambda b: b.observation.active, batch, jnp.ones_like(batch.observation.active)
+    )
+    rows = advantage.reshape(-1, AGENTS)
+    together = ascent()
+
+    def loss(some):
+        return float(together._loss(policy, everybody, rows, some, jnp.float32(0))[0])
+
+    each = [loss(jnp.array([agent])) for agent in range(AGENTS)]
+    assert np.mean(each) == pytest.approx(loss(None), rel=1e-4)

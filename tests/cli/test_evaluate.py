@@ -47,7 +47,11 @@ def test_a_run(descant, calls, run):
     result = descant(f"evaluate {run} --scenarios 9 --seed 3 --domain.servers 50")
     assert result.code == 0
     assert calls == [
-        (run, {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3}),
+        (
+            run,
+            {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3, "bound": True}
+            | {"replace": False},
+        ),
     ]
     assert "random" in result.out
     doing, following = result.err.splitlines()
@@ -55,11 +59,31 @@ def test_a_run(descant, calls, run):
     assert following == f"Next: descant report {run}"
 
 
+def test_where_it_is_kept_is_said_if_it_is_not_the_usual_place(descant, stand_in, run):
+    def evaluate_run(run, *, replace, **options):
+        return EVALUATION | {"kept": "evaluation.json" if replace else "evaluation-9-3-act.json"}
+
+    stand_in("descant.evaluate.session", evaluate_run=evaluate_run)
+    assert f"Kept as {run}/evaluation-9-3-act.json" in descant(f"evaluate {run} --seed 3").err
+    assert "Kept" not in descant(f"evaluate {run} --seed 3 --replace").err
+
+
+def test_tables_in_markdown_or_plain(descant, calls):
+    assert "| policy | mean |" in descant("evaluate dispatch.py --md").out
+    assert "policy  mean" in descant("evaluate dispatch.py --plain").out
+
+
 def test_a_domain(descant, calls, place):
     assert descant("evaluate --domain.servers=5 dispatch.py").code == 0
     ((name, config, options),) = calls
     assert (name, config.servers) == (str(place / "dispatch.py"), 5)
-    assert options == {"scenarios": 40, "seed": None}
+    assert options == {"scenarios": 40, "seed": None, "bound": True}
+
+
+def test_the_bound_can_be_left_out(descant, calls, run):
+    assert descant(f"evaluate {run} --no-bound").code == 0
+    assert descant("evaluate dispatch.py --no-bound").code == 0
+    assert [call[-1]["bound"] for call in calls] == [False, False]
 
 
 def test_json_is_the_evaluation_and_null_is_no_number(descant, calls):

@@ -12,5 +12,6 @@ def test_everything_is_listed_with_a_summary(descant, monkeypatch):
         assert all(member["summary"] for member in record[kind])
     assert {"name": "toy", "summary": "A toy preset.", "domain": "cloud"} in record["presets"]
     text = descant("list").out
-    assert "Domains:\n  cloud" in text
+    assert "Domains:\n  balance" in text
+    assert "\n  cloud" in text
     assert "  toy" in text

@@ -82,6 +82,7 @@ def test_error_objects(descant, name):
         "--help",
         "--version",
         "list",
+        "reproduce list",
         "doctor --help",
         f"train {TOYS} --help",
         f"train {TOYS} --dry-run",

@@ -33,6 +33,26 @@ best-fit  -38.00  4.12             -0.20  [-1.00, +0.50]    even
 random    -80.00  4.12            +41.80  [+39.00, +44.00]  better"""
 
 
+BOUNDED = {
+    **EVALUATION,
+    "bound": {"mean": -28.5, "values": [], "seconds": 1.0},
+    "policies": [
+        {**policy("learned", -38.0, kind="learned"), "gap": {"mean": 9.5, "relative": 0.25}},
+        {**policy("a", 0.0, (-38.0, -40.0, -36.0)), "gap": {"mean": 28.5, "relative": None}},
+        policy("b", -40.0, (2.0, -1.0, 5.0)),
+    ],
+}
+
+BOUNDED_TEXT = """\
+cloud: reward on 40 held-out scenarios, higher is better
+
+policy     mean   std   gap to bound  learned minus it  95 % interval     learned is
+learned  -38.00  4.12  9.50 (25.0 %)
+a          0.00  4.12          28.50            -38.00  [-40.00, -36.00]  worse
+b        -40.00  4.12              -             +2.00  [-1.00, +5.00]    even
+bound    -28.50"""
+
+
 def test_learned_first_then_rules_from_best_to_worst():
     assert [p["name"] for p in ordered(EVALUATION)] == ["learned", "oracle", "best-fit", "random"]
 
@@ -41,8 +61,31 @@ def test_aligned_text():
     assert comparison(EVALUATION) == TEXT
 
 
+def test_the_bound_is_the_last_row_and_every_policy_says_what_it_lacks():
+    assert comparison(BOUNDED) == BOUNDED_TEXT
+    assert comparison({**EVALUATION, "bound": None}) == TEXT
+
+
+def test_a_terminal_gets_the_gap_too():
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    console.print(coloured(BOUNDED))
+    text = console.file.getvalue()
+    assert "gap to bound" in text and "9.50 (25.0 %)" in text and "-28.50" in text
+
+
 def test_off_a_terminal_the_text_is_plain():
-    assert shown(EVALUATION, terminal=False) == TEXT
+    assert shown(EVALUATION, "plain") == TEXT
+
+
+def test_markdown():
+    assert shown(EVALUATION, "md").splitlines()[:5] == [
+        "cloud: reward on 40 held-out scenarios, higher is better",
+        "",
+        "| policy | mean | std | learned minus it | 95 % interval | learned is |",
+        "| :-- | --: | --: | --: | :-- | :-- |",
+        "| learned | -38.20 | 4.12 |  |  |  |",
+    ]
+    assert "a\\|b" in shown({**EVALUATION, "policies": [policy("a|b", -1.0)]}, "md")
 
 
 def test_a_terminal_gets_the_same_cells(monkeypatch):

@@ -20,14 +20,19 @@ EVALUATION = {
 }
 
 
+class Calls(list):
+    devices = None
+
+
 @pytest.fixture
 def session(stand_in):
     """A training session that only records how it was called."""
-    calls = []
+    calls = Calls()
 
     def put(status="finished", signal=None, evaluation=EVALUATION):
-        def train(settings, folder, *, fresh, console):
+        def train(settings, folder, *, fresh, console, devices, hosts, last):
             calls.append((settings, folder, fresh))
+            calls.devices = devices
             return SimpleNamespace(status=status, signal=signal, evaluation=evaluation)
 
         stand_in("descant.session", train=train)
@@ -67,6 +72,30 @@ def test_status_is_the_exit_code(descant, session, status, signal, code):
     }
 
 
+def test_devices_and_hosts_are_no_settings_of_the_run(descant, session):
+    calls = session()
+    for given, wanted in (("", 1), ("--devices 2", 2), ("--devices all", "all")):
+        assert descant(f"train {TOYS} {given}").code == 0
+        assert calls.devices == wanted
+    assert calls[0] == calls[1] == calls[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--devices 0", "--devices: expected at least 1, got 0."),
+        ("--devices some", "--devices: expected "),
+        ("--hosts here,0,2", "--hosts: expected HOST:PORT,RANK,SIZE as in 10.0.0.1:4711,0,2, got"),
+        ("--hosts here:1,2,2", "--hosts: expected ranks 0 to SIZE - 1 = 1, got rank 2."),
+    ],
+)
+def test_devices_and_hosts_that_make_no_sense(descant, session, given, said):
+    calls = session()
+    result = descant(f"train {TOYS} {given}")
+    assert (result.code, calls) == (2, [])
+    assert result.err.startswith(said)
+
+
 def test_quiet_says_nothing_but_results(descant, session):
     session()
     result = descant(f"train {TOYS} --quiet")
@@ -101,14 +130,18 @@ def test_a_word_after_a_switch_is_a_name(descant, session):
     assert Path(settings.algorithm_name).name == "climb.py"
 
 
-def test_a_verbose_dry_run_tells_sizes(descant, session, place):
-    session()
+def test_a_verbose_dry_run_tells_sizes_and_seconds(descant, stand_in, place):
+    seconds = {"iteration": 0.51234, "iterations left": 5.1234, "found": "measured"}
+    stand_in("descant.session", estimate=lambda settings, folder, devices: seconds)
     line = "train balance.py mappo --seeds 2 --train.rollouts 3 --domain.horizon 6 --dry-run"
     result = descant(f"{line} --verbose")
+    assert result.code == 0, result.err
     assert from_toml(result.out).seeds == 2
     assert "# ticks per iteration: 36\n" in result.out
     assert "#   reward: float32[6, 3]\n" in result.out
+    assert "# seconds:\n#   iteration: 0.512\n#   iterations left: 5.12\n" in result.out
     facts = json.loads(descant(f"{line} --verbose --json").out)["facts"]
+    assert facts["seconds"] == seconds
     assert facts["agents"] == 3
     assert facts["checkpoint bytes"] > 2 * 4 * facts["policy weights"]
     assert facts["rollout"]["action"] == "int32[6, 3, 3]"

@@ -93,7 +93,7 @@ def test_agents_in_order_see_what_is_left(net, observation):
     remaining = table.left
     for agent in range(3):
         logits = jnp.where(
-            observation.mask[agent], net.score(table, jnp.int32(agent), remaining), -1e9
+            observation.mask[agent], net.score(table, jnp.int32(agent), remaining, 3), -1e9
         )
         np.testing.assert_allclose(
             said.probabilities[agent], jax.nn.softmax(logits), rtol=1e-4, atol=1e-6
@@ -131,3 +131,85 @@ def test_a_mask_row_may_stand_for_all(observation):
     np.testing.assert_allclose(said.probabilities, [[0.5, 0, 0.5]] * 3)
     np.testing.assert_allclose(said.entropy, np.log(2), rtol=1e-6)
     assert set(np.unique(draw(policy, row)[0])) == {0, 2}
+
+
+ORDERED = {
+    "one by one": 1,
+    "blocks of two": 2,
+    "one block": 3,
+}
+
+
+@pytest.mark.parametrize("head", ORDERED, ids=list(ORDERED))
+def test_some_agents_are_assessed_as_among_all(head, net, observation):
+    policy = InOrder(net=net, block=ORDERED[head])
+    for active in ([True] * 3, [True, False, True], [False, False, True]):
+        here = eqx.tree_at(lambda o: o.active, observation, jnp.array(active))
+        action = jnp.array([0, 0, 1])
+        whole = assess(policy, here, action)
+        for some in ([0], [1], [2], [0, 2], [0, 1, 2]):
+            part = assess(policy, here, action, jnp.array(some))
+            for of_all, of_some in zip(whole, part, strict=True):
+                np.testing.assert_allclose(of_some, of_all[jnp.array(some)], rtol=1e-5, atol=1e-6)
+
+
+def test_a_block_knows_the_blocks_before_it(net, observation):
+    policy = InOrder(net=net, block=2)
+    open_all = eqx.tree_at(lambda o: o.mask, observation, jnp.ones((3, 3), bool))
+    first = assess(policy, open_all, jnp.array([0, 1, 0]))
+    other = assess(policy, open_all, jnp.array([2, 1, 0]))
+    np.testing.assert_allclose(first.probabilities[:2], other.probabilities[:2], rtol=1e-5)
+    assert float(jnp.abs(first.probabilities[2] - other.probabilities[2]).max()) > 1e-3
+    assert first.known.tolist() == [0, 0, 2]
+    together = assess(Independent(net=net), open_all, jnp.array([0, 1, 0]))
+    np.testing.assert_allclose(first.probabilities[:2], together.probabilities[:2], rtol=1e-5)
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_blocks_draw_what_they_state(block, net, observation):
+    policy = InOrder(net=net, block=block)
+    actions, log_prob = draw(policy, observation)
+    said = jax.vmap(policy.assess, in_axes=(None, 0))(observation, actions[:200])
+    np.testing.assert_allclose(log_prob[:200], said.log_prob, rtol=1e-3, atol=1e-4)
+
+
+class TestCorrelated:
+    """Agents that draw from strata of one shared source of chance."""
+
+    def test_each_agents_chances_stay_and_loads_follow_them(self):
+        agents = 40
+        logits = jnp.broadcast_to(jnp.array([0.0, 1.0, -1.0]), (agents, 3))
+        config = balance.Config(agents=agents, bins=3, idle=0.0, closed=0.0)
+        observation = jax.tree.map(lambda x: x[0], observations(config, jax.random.key(0), 1))
+        loads = {}
+        for correlated in (False, True):
+            policy = Independent(net=Tabular(logits), correlated=correlated)
+            actions, _ = draw(policy, observation)
+            chances = np.asarray(jax.nn.softmax(logits[0]))
+            seen = np.asarray(jax.nn.one_hot(actions[:, 7], 3)).mean(0)
+            np.testing.assert_allclose(seen, chances, atol=0.03)
+            loads[correlated] = np.asarray(jax.nn.one_hot(actions, 3)).sum(1)
+            np.testing.assert_allclose(loads[correlated].mean(0), agents * chances, rtol=0.02)
+        # Alike agents in strata: every load is its mean, give or take one.
+        assert loads[True].std(0).max() < 0.8 < 1.5 < loads[False].std(0).min()
+
+
+class TestPriced:
+    """Agents that hear what all others are likely to do."""
+
+    def test_chances_are_a_product_and_what_is_drawn_follows_them(self, net, observation):
+        policy = Independent(net=sets.Priced(net, 2), correlated=True)
+        actions, log_prob = draw(policy, observation)
+        said = jax.vmap(policy.assess, in_axes=(None, 0))(observation, actions[:100])
+        np.testing.assert_allclose(log_prob[:100], said.log_prob, rtol=1e-3, atol=1e-4)
+
+    def test_proposals_matter_where_others_ask_for_much(self, net, observation):
+        alone = Independent(net=net).log_probabilities(observation)
+        heard = Independent(net=sets.Priced(net, 1)).log_probabilities(observation)
+        assert float(jnp.abs(alone - heard).max()) > 1e-3
+
+    def test_a_single_agent_hears_nothing(self, net, observation):
+        one = eqx.tree_at(lambda o: o.active, observation, jnp.array([False, True, False]))
+        alone = Independent(net=net).log_probabilities(one)
+        heard = Independent(net=sets.Priced(net, 3)).log_probabilities(one)
+        np.testing.assert_allclose(heard[1], alone[1], rtol=1e-5, atol=1e-6)

@@ -133,7 +133,7 @@ class TestTake:
     left = jnp.array([[3.0, 2], [1, 4], [2, 5], [8, 8]])
 
     def given_by(self, demand, action):
-        after = sets.take(self.left, self.whole, jnp.array(demand), jnp.int32(action), 2)
+        after = sets.take(self.left, 1 / self.whole, jnp.array(demand), jnp.int32(action), 2)
         gave = np.asarray(self.left - after)
         who = np.flatnonzero(gave.any(axis=-1))
         assert (gave[who] == np.array(demand)).all()
@@ -150,7 +150,7 @@ class TestTake:
 
     def test_one_entity_per_action(self):
         for demand, left in (([1.0, 5.0], [1.0, 0.0]), ([9.0, 0.0], [2.0, 5.0])):
-            after = sets.take(self.left, self.whole, jnp.array(demand), jnp.int32(2), 4)
+            after = sets.take(self.left, 1 / self.whole, jnp.array(demand), jnp.int32(2), 4)
             np.testing.assert_allclose(after, self.left.at[2].set(jnp.array(left)))
 
 
@@ -170,3 +170,27 @@ def test_pooled_critic_is_blind_to_order_and_size():
 def test_pooled_critic_of_a_world_without_entities():
     spec, observation = given(world=False)
     assert ask(sets.pooled(KEY, spec, hidden=4), observation, observation.local[0]).shape == ()
+
+
+def test_who_is_absent_has_no_say():
+    """Numbers of absent entities change neither the logits of those present nor the critic."""
+    spec, observation = given(bins=6)
+    present = jnp.array([True, True, True, True, False, False])
+    wild = observation.world.entities.at[4:].set(50.0)
+    net, critic = sets.pointer(KEY, spec, hidden=8), sets.pooled(KEY, spec, hidden=8)
+
+    def say(entities):
+        seen = eqx.tree_at(
+            lambda o: (o.world.entities, o.world.present),
+            observation,
+            (entities, present),
+            is_leaf=lambda x: x is None,
+        )
+        return ask(net, seen)[:, :4], ask(critic, seen, seen.local[0])
+
+    for one, other in zip(say(observation.world.entities), say(wild), strict=True):
+        close(one, other)
+    fewer = eqx.tree_at(lambda o: o.world.entities, observation, wild[:4])
+    fewer = eqx.tree_at(lambda o: o.mask, fewer, fewer.mask[:, :4])
+    close(ask(net, fewer), say(wild)[0])
+    close(ask(critic, fewer, fewer.local[0]), say(wild)[1])

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from builders import rollout
+from descant.ascent.together import flatten
 from descant.ops import guidance
 from toys import balance
 
@@ -111,3 +113,18 @@ def test_expected_guidance_is_the_mean_of_sampled_guidance(context, mixed):
 def _adds(context, action, agent):
     chosen = jax.nn.one_hot(action, BINS)
     return MODEL.potential(context, chosen) - MODEL.potential(context, chosen.at[agent].set(0.0))
+
+
+def test_aligned_share_is_counted_over_ticks_in_which_somebody_acts():
+    ticks = flatten(rollout(agents=AGENTS, bins=BINS, ticks=20, idle=0.7))
+    acts = np.asarray(ticks.observation.active.any(-1))
+    assert not acts.all()
+    each = jax.vmap(MODEL.alignment)(ticks.context, ticks.action)
+    got = guidance.aligned_share(MODEL, ticks, 1000)
+    for term, aligned in each.items():
+        share = np.asarray(aligned)[acts].mean()
+        assert float(got[f"alignment_{term}"]) == pytest.approx(share, abs=1e-6)
+    some = guidance.aligned_share(MODEL, ticks, 10)
+    for term, aligned in each.items():
+        share = np.asarray(aligned)[::4][acts[::4]].mean()
+        assert float(some[f"alignment_{term}"]) == pytest.approx(share, abs=1e-6)

@@ -231,6 +231,27 @@ def test_a_whole_run_has_its_parts_in_order_and_nothing_missing(fabricate, tmp_p
     assert "descant train cloud dgpg --domain.servers 50" in text
 
 
+def test_alignment_and_guidance_over_training_are_drawn_where_they_were_recorded(
+    fabricate, tmp_path
+):
+    run = fabricate("guided", iterations=5)
+    out = tmp_path / "report.html"
+    write_report([run], out)
+    assert "over training, on states" not in out.read_text(encoding="utf-8")
+    path = run / "metrics.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for i, row in enumerate(rows):
+        seeds = len(row["return"])
+        row |= {"alignment_queue": [i / 10] * seeds, "alpha": [0.9 - i / 10] * seeds}
+        row |= {"alignment_energy": [None] * seeds}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_report([run], out)
+    page = out.read_text(encoding="utf-8")
+    assert "over training, on states that the learning policy visits; alpha is the weight" in page
+    assert "Share of states by iteration." in page
+    Page(page)
+
+
 def test_every_drawing_has_a_description_and_every_table_its_scopes(fabricate, tmp_path):
     text, _ = report([fabricate()], tmp_path)
     assert len(re.findall(r"<svg [^>]*role=\"img\" aria-label=\"[^\"]{20,}\"", text)) == text.count(

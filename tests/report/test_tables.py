@@ -54,6 +54,41 @@ def test_scores_in_a_column_have_equal_decimals(runs):
     assert len(scores) == 7 and len({len(s) for s in scores}) == 1
 
 
+def bounded(record, bound=-30.0):
+    path = record.path / "evaluation.json"
+    found = json.loads(path.read_text())
+    found["bound"] = {"mean": bound, "values": [], "seconds": 1.0}
+    for policy in found["policies"]:
+        policy["gap"] = {"mean": bound - policy["mean"], "relative": None}
+    path.write_text(json.dumps(found))
+    return records.read(record.path)
+
+
+def test_a_known_bound_is_the_last_row_and_every_policy_has_a_gap(runs):
+    record = bounded(runs[0])
+    assert record.evaluation.bound == -30.0
+    table = tables.against_rules(record.evaluation)
+    rows = re.findall(r"<tr.*?</tr>", table)
+    assert "gap to bound" in rows[0] and "−30." in rows[-1] and ">bound<" in rows[-1]
+    assert len({len(re.findall(r"<t[hd]", row)) for row in rows}) == 1
+    learned = record.evaluation.learned
+    share = f"{100 * (-30.0 - learned.mean) / -learned.mean:.1f}"
+    assert any(f"{share}\u00a0%" in row for row in rows[1:-1])
+
+
+def test_without_a_bound_nothing_is_said_of_it(runs):
+    table = tables.against_rules(runs[0].evaluation)
+    assert runs[0].evaluation.bound is None and "bound" not in table
+
+
+def test_runs_say_their_gap_where_it_is_known(runs):
+    table = tables.learned_policies([bounded(runs[0]), runs[1]])
+    first, second = re.findall(r"<tr.*?</tr>", table)[1:]
+    gap = -30.0 - runs[0].evaluation.learned.mean
+    assert f"{100 * gap / -runs[0].evaluation.learned.mean:.1f}\u00a0%" in first
+    assert first.count("–") < second.count("–")
+
+
 def test_the_command_can_be_pasted(fabricate):
     run = fabricate()
     facts = json.loads((run / "run.json").read_text())

@@ -2,6 +2,7 @@
 them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
 import equinox as eqx
@@ -11,20 +12,29 @@ import optax
 from jaxtyping import Array, Float
 
 from descant.ascent.together import adam, flatten, minibatches
+from descant.ascent.weigher import Weigher
 from descant.core.algorithm import (
     AbstractAlgorithm,
     AbstractAscent,
     AbstractCredit,
     AbstractPolicy,
+    Assessment,
+    Parts,
     Probe,
     Schedule,
+    each_tick,
 )
 from descant.core.model import AbstractModel
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
+from descant.credit.schedules import Given
 from descant.ops import moments
+from descant.ops.guidance import aligned_share
 from descant.ops.losses import huber
 
 Critic = Callable[[Observation, Float[Array, " D"]], Float[Array, ""]]
+
+ALIGNMENT_TICKS = 256
+"""Ticks of a rollout at which the model is asked whether it points the way of the reward."""
 
 
 class Learner(eqx.Module):
@@ -37,6 +47,8 @@ class Learner(eqx.Module):
     credit: PyTree
     values: moments.Moments
     """Running moments of the critic's targets."""
+    evidence: PyTree = ()
+    """What the weigher knows of the gradients."""
 
 
 class Fit(eqx.Module):
@@ -65,6 +77,8 @@ class ActorCritic(AbstractAlgorithm):
     fit: Fit
     model: AbstractModel | None = None
     """Whose context rollouts keep."""
+    weigher: Weigher | None = None
+    """Sets the guidance weight of each update; None takes credit and ascent as they are."""
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -81,6 +95,7 @@ class ActorCritic(AbstractAlgorithm):
             critic_state=adam(self.fit.norm).init(critic),
             credit=self.credit.init(),
             values=moments.start(),
+            evidence=() if self.weigher is None else self.weigher.init(),
         )
 
     def policy(self, learner: Learner) -> AbstractPolicy:
@@ -97,9 +112,9 @@ class ActorCritic(AbstractAlgorithm):
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
         actor_key, critic_key = jax.random.split(key)
-        signal = Signal(rollout.reward, jnp.zeros_like(rollout.log_prob), rollout.value)
-        signal, credit = self.credit(signal, rollout, progress, learner.credit)
-        actor, actor_state, metrics = self.ascent(
+        link, ascent, evidence, said = self._weighed(learner, rollout, progress, key)
+        signal, credit = link(_unjudged(rollout), rollout, progress, learner.credit)
+        actor, actor_state, metrics = ascent(
             learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
         )
         values = self._follow(learner.values, signal.target)
@@ -119,8 +134,45 @@ class ActorCritic(AbstractAlgorithm):
             critic_state=critic_state,
             credit=credit,
             values=values,
+            evidence=evidence,
         )
-        return learner, metrics | more
+        return learner, metrics | more | said
+
+    def _weighed(
+        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[AbstractCredit, AbstractAscent, PyTree, dict[str, Scalar]]:
+        """Credit and ascent of this update, and what there is to say of the model's part in it."""
+        said = {}
+        if self.model is not None:
+            said = aligned_share(self.model, flatten(rollout), ALIGNMENT_TICKS)
+        if self.weigher is None:
+            return self.credit, self.ascent, learner.evidence, said
+        signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
+        weight, evidence, more = self.weigher(
+            learner.actor,
+            self.ascent,
+            rollout,
+            signal.advantage,
+            slope,
+            learner.evidence,
+            progress,
+            jax.random.fold_in(key, 2),
+        )
+        return *self.weigher.guided(Given(level=weight)), evidence, said | more
+
+    def frozen(self, learner: Learner, rollout: Rollout) -> "ActorCritic":
+        return replace(
+            self,
+            credit=self.credit.frozen(_unjudged(rollout), rollout, learner.credit),
+            ascent=self.ascent.frozen(learner.actor, rollout),
+        )
+
+    def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
+        signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
+        by_tick = each_tick(said, flatten)
+        charged = self.ascent.guidance(by_tick, flatten(rollout)).reshape(slope.shape)
+        log_prob = jnp.where(said.acts, said.log_prob, 0.0)
+        return Parts(learning=log_prob * signal.advantage, guidance=log_prob * slope + charged)
 
     def _judge(self, critic: Critic, observation: Observation) -> Float[Array, " V"]:
         """The critic's word in its own units."""
@@ -183,3 +235,8 @@ class ActorCritic(AbstractAlgorithm):
             "explained_variance": explained,
         }
         return critic, state, metrics
+
+
+def _unjudged(rollout: Rollout) -> Signal:
+    """The signal before the first link."""
+    return Signal(rollout.reward, jnp.zeros_like(rollout.log_prob), rollout.value)

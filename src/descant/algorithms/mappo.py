@@ -29,9 +29,14 @@ class Config:
     net: Literal["pointer", "mlp", "linear"] = "pointer"
     """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
     index, or a linear model."""
-    order: Literal["in-turn", "together"] = "in-turn"
-    """Whether the agents of a tick choose one after another, each knowing what those before it took
-    (`pointer` only), or all at once."""
+    order: Literal["in-turn", "priced", "correlated", "together"] = "in-turn"
+    """How the agents of a tick choose: one after another, each knowing what those before it took;
+    all at once after some rounds of proposals; all at once, drawing from strata of shared chance;
+    or each for itself. The first two are for `pointer`."""
+    block: int = 1
+    """Agents that choose at the same time where they choose in order."""
+    rounds: int = 2
+    """Rounds of proposals before `priced` agents choose."""
     hidden: int = 32
     """Width of hidden layers."""
     depth: int = 2
@@ -49,7 +54,10 @@ class Config:
     critic_epochs: int = 1
     """Passes of the critic; more than the actor's is split-epoch training."""
     minibatch: int = 64
-    """Ticks in a minibatch; all agents of a tick come along."""
+    """Ticks in a minibatch."""
+    crowd: int = 32
+    """Agents of a tick that a step of the actor looks at, another set each time, where they choose
+    in order; 0 for all. Everybody's choice still counts for what the others know."""
     minibatches: int = 128
     """Gradient steps in an epoch, as far as the ticks go; 0 takes as many whole minibatches as
     they make."""
@@ -78,12 +86,12 @@ class Config:
         Raises:
             UserError: a value is out of its range; the field is named.
         """
-        for name in ("hidden", "epochs", "critic_epochs", "minibatch"):
+        for name in ("hidden", "block", "rounds", "epochs", "critic_epochs", "minibatch"):
             if getattr(self, name) < 1:
                 raise UserError(
                     f"algorithm.{name}: expected at least 1, got {getattr(self, name)}."
                 )
-        for name in ("depth", "embedding", "minibatches", "entropy", "entropy_stop"):
+        for name in ("depth", "embedding", "crowd", "minibatches", "entropy", "entropy_stop"):
             if not getattr(self, name) >= 0:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
@@ -118,13 +126,19 @@ def make(config: Config, domain: Domain) -> ActorCritic:
 
     spec = domain.env.spec
     depth = config.depth if config.net == "mlp" else 0
+    one_by_one = in_turn(config, domain)
 
     def actor(key):
         if config.net == "pointer":
-            head = InOrder if in_turn(config, domain) else Independent
-            return head(net=sets.pointer(key, spec, hidden=config.hidden))
+            net = sets.pointer(key, spec, hidden=config.hidden)
+            if one_by_one:
+                return InOrder(net=net, block=config.block)
+            if config.order == "priced" and spec.supplies:
+                return Independent(net=sets.Priced(net, config.rounds), correlated=True)
+            return Independent(net=net, correlated=config.order == "correlated")
         width, index = config.hidden, config.embedding
-        return Independent(net=mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index))
+        net = mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index)
+        return Independent(net=net, correlated=config.order == "correlated")
 
     def critic(key):
         if config.net == "pointer":
@@ -151,6 +165,8 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             norm=config.norm,
             rate=decay(config.rate),
             entropy=Decay(start=config.entropy, stop=config.entropy_stop),
+            # Agents that choose at the same time are assessed together in any case.
+            crowd=config.crowd if one_by_one else 0,
         ),
         fit=Fit(
             epochs=config.critic_epochs,

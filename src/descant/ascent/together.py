@@ -9,9 +9,22 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from descant.core.algorithm import AbstractAscent, AbstractPolicy, Schedule, Term
+from descant.ascent.terms import Guidance
+from descant.core.algorithm import (
+    OVER_TICKS,
+    AbstractAscent,
+    AbstractPolicy,
+    Assessment,
+    Schedule,
+    Term,
+)
+from descant.core.errors import UserError
 from descant.core.types import Key, PyTree, Rollout, Scalar
+from descant.ops.devices import shared
 from descant.ops.losses import clipped_surrogate, masked_mean
+
+UNIT_TICKS = 128
+"""Ticks, evenly spread over a rollout, that units to be held are taken from."""
 
 
 class Together(AbstractAscent):
@@ -28,9 +41,29 @@ class Together(AbstractAscent):
     rate: Schedule
     entropy: Schedule
     terms: tuple[Term, ...] = ()
+    crowd: int = eqx.field(static=True, default=0)
+    """Agents of a tick that a step looks at, evenly spread and another set each time; 0 for all."""
 
     def with_term(self, term: Term) -> "Together":
         return replace(self, terms=(*self.terms, term))
+
+    def guidance(self, said: Assessment, batch: Rollout) -> Float[Array, "B N"]:
+        charged = jnp.zeros_like(said.log_prob)
+        for term in self.terms:
+            charged = charged + _by_decision(term).each(said, batch)
+        return charged
+
+    def frozen(self, actor: AbstractPolicy, rollout: Rollout) -> "Together":
+        if not self.terms:
+            return self
+        ticks = flatten(rollout)
+        every = -(-ticks.action.shape[0] // UNIT_TICKS)
+        ticks = jax.tree.map(lambda x: x[::every], ticks)
+        # One tick after another: side by side, all agents of all ticks would not fit.
+        said = jax.lax.map(lambda x: actor.assess(*x), (ticks.observation, ticks.action))
+        said = said._replace(who=said.who[0], known=said.known[0])
+        terms = tuple(_by_decision(term).frozen(said, ticks) for term in self.terms)
+        return replace(self, terms=terms)
 
     def init(self, actor: AbstractPolicy) -> PyTree:
         return adam(self.norm).init(actor)
@@ -48,19 +81,25 @@ class Together(AbstractAscent):
         advantage = advantage.reshape(-1, advantage.shape[-1])
         acting = jnp.any(ticks.observation.active, axis=-1)
 
-        def step(carry, index):
+        def step(carry, now):
             actor, state = carry
+            index, some = now
             batch = jax.tree.map(lambda x: x[index], ticks)
             (_, metrics), slope = jax.value_and_grad(self._loss, has_aux=True)(
-                actor, batch, advantage[index], progress
+                actor, batch, advantage[index], some, progress
             )
             metrics["gradient_norm"] = optax.tree.norm(slope)
             move, state = adam(self.norm).update(slope, state)
             actor = jax.tree.map(lambda w, m: w - self.rate(progress) * m, actor, move)
             return (actor, state), metrics
 
+        agents = advantage.shape[-1]
+        sampled = 0 < self.crowd < agents
         indices = minibatches(key, acting, self.epochs, self.minibatch, self.minibatches)
-        (actor, state), metrics = jax.lax.scan(step, (actor, state), indices)
+        some = None
+        if sampled:
+            some = crowds(jax.random.fold_in(key, 1), len(indices), agents, self.crowd)
+        (actor, state), metrics = jax.lax.scan(step, (actor, state), (indices, some))
         return actor, state, jax.tree.map(jnp.mean, metrics)
 
     def _loss(
@@ -68,12 +107,16 @@ class Together(AbstractAscent):
         actor: AbstractPolicy,
         batch: Rollout,
         advantage: Float[Array, "B N"],
+        some: Int[Array, " P"] | None,
         progress: Scalar,
     ) -> tuple[Scalar, dict[str, Scalar]]:
-        observation = batch.observation
-        said = jax.vmap(actor.assess)(observation, batch.action)
-        acted = observation.active.astype(jnp.float32)
-        log_ratio = jnp.where(observation.active, said.log_prob - batch.log_prob, 0.0)
+        assess = jax.vmap(actor.assess, (0, 0, None), OVER_TICKS)
+        said = assess(batch.observation, batch.action, some)
+        before = batch.log_prob
+        if some is not None:
+            advantage, before = advantage[:, some], before[:, some]
+        acted = said.acts.astype(jnp.float32)
+        log_ratio = jnp.where(said.acts, said.log_prob - before, 0.0)
         surrogate = masked_mean(clipped_surrogate(log_ratio, advantage, self.clip), acted)
         entropy = masked_mean(said.entropy, acted)
         loss = surrogate - self.entropy(progress) * entropy
@@ -88,12 +131,21 @@ class Together(AbstractAscent):
         return loss, metrics | {"actor_loss": loss}
 
 
+def _by_decision(term: Term) -> Guidance:
+    if not isinstance(term, Guidance):
+        raise UserError(
+            f"The loss term {type(term).__name__} cannot tell one agent's decision from another's; "
+            "only guidance by a model can."
+        )
+    return term
+
+
 def adam(norm: float) -> Any:
     """Clip by the global norm, then Adam's direction; the caller scales it by the rate."""
     return optax.chain(optax.clip_by_global_norm(norm), optax.scale_by_adam(eps=1e-5))
 
 
-def flatten(rollout: Rollout) -> Rollout:
+def flatten(rollout: PyTree) -> PyTree:
     """Time and scenarios as one axis of ticks."""
     return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), rollout)
 
@@ -114,4 +166,13 @@ def minibatches(
         # Marked ticks come first; mix what is taken, so that no minibatch is without them.
         return order[: count * size].reshape(size, count).T
 
-    return jax.vmap(permutation)(jax.random.split(key, epochs)).reshape(-1, size)
+    indices = jax.vmap(permutation)(jax.random.split(key, epochs)).reshape(-1, size)
+    return shared(indices, axis=1)
+
+
+def crowds(key: Key, count: int, agents: int, size: int) -> Int[Array, "count P"]:
+    """At most `size` of the agents, `count` times: evenly spaced from a random one on, around the
+    circle, in ascending order; each agent is as likely as any other."""
+    stride = -(-agents // size)
+    start = jax.random.randint(key, (count, 1), 0, agents)
+    return jnp.sort((start + stride * jnp.arange(agents // stride)[None]) % agents, axis=-1)

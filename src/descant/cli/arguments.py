@@ -16,8 +16,10 @@ from descant.train.settings import TABLES, Settings, schema
 METAVARS = {int: "INT", float: "NUMBER", str: "TEXT"}
 NAMED_METAVARS = {
     "config": "FILE",
+    "devices": "all|INT",
     "fail_if_worse": "RULE",
     "format": "NAME",
+    "hosts": "HOST:PORT,RANK,SIZE",
     "jobs": "FILE",
     "nodes": "FILE",
     "out": "PATH",
@@ -52,6 +54,16 @@ class Common:
         Raises:
             ValueError: an option is out of its range; the sentence starts with its name.
         """
+
+
+@dataclass(frozen=True)
+class Tables(Common):
+    """Options of every command whose result is a table."""
+
+    plain: bool = False
+    """Tables as aligned text, on a terminal too."""
+    md: bool = False
+    """Tables as Markdown."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +178,7 @@ def help_text(name: str, command: ModuleType, settings: Settings | None, width: 
         parts.append(description.strip())
     common = settings_of(Common())
     own = [option for option in settings_of(command.OPTIONS).values() if option.name not in common]
+    own.sort(key=lambda option: option.name in settings_of(Tables()))
     parts.append(_section("Options:", own, width))
     if settings is not None:
         known = schema(settings)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from descant.cli import config, render
-from descant.cli.arguments import Arguments, Common
+from descant.cli.arguments import Arguments, Tables
 from descant.cli.output import Output
 from descant.cli.runs import find_run, read_evaluation
 from descant.core.errors import UserError, nearest
@@ -27,7 +27,7 @@ ROOTS = ()
 
 
 @dataclass(frozen=True)
-class Options(Common):
+class Options(Tables):
     """Options of `descant compare`."""
 
     fail_if_worse: str | None = None
@@ -49,7 +49,7 @@ def main(arguments: Arguments, output: Output) -> int:
     record = {"kind": "comparison", **compared}
     if rule:
         record["check"] = {"rule": rule, "passed": not worse, "worse": worse}
-    output.result(record, render.shown(compared, terminal=output.results.is_terminal))
+    output.result(record, render.shown(compared, output.form))
     for run, difference in worse.items():
         output.say(
             f"{run} is worse than {rule}: learned minus {rule} is {difference['mean']:+.4g}, "
@@ -128,6 +128,9 @@ def _comparison(evaluations: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for run, policy in learned.items()
     ]
     shared = {name: evaluations[first][name] for name in ("domain", "scenarios", "scenario_seed")}
+    # Same scenarios, same bound; one of the runs may have been evaluated without.
+    bounds = (evaluation.get("bound") for evaluation in evaluations.values())
+    shared["bound"] = next((bound for bound in bounds if bound), None)
     return {**shared, "reference": first, "policies": policies}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from descant.cli import config, render
-from descant.cli.arguments import Arguments, Common, either_reading
+from descant.cli.arguments import Arguments, Tables, either_reading
 from descant.cli.output import Output
 from descant.cli.runs import beside, find_run, is_run
 from descant.core import discovery
@@ -30,7 +30,7 @@ ROOTS = ("domain",)
 
 
 @dataclass(frozen=True)
-class Options(Common):
+class Options(Tables):
     """Options of `descant evaluate`."""
 
     scenarios: int = 40
@@ -41,6 +41,11 @@ class Options(Common):
     """For a domain: settings known by name, see `descant list`."""
     config: str | None = None
     """For a domain: settings from a TOML file."""
+    bound: bool = True
+    """Compute what no policy can exceed, where the domain knows it, and the gap to it."""
+    replace: bool = False
+    """For a run: make this its evaluation, which `compare` and `report` read, although scenarios
+    or seed are others than before."""
 
     def validate(self) -> None:
         """Check ranges.
@@ -61,11 +66,16 @@ def main(arguments: Arguments, output: Output) -> int:
     evaluate = _run(arguments, output) if is_run(word) else _domain(arguments)
     scenarios = arguments.options.scenarios
     with (
-        graceful(idle=True),
+        graceful(idle=True, last=output.last),
         phase(output.console, f"Playing {word} and every rule on {scenarios} held-out scenarios"),
     ):
         evaluation = evaluate()
-    output.result(evaluation, render.shown(evaluation, terminal=output.results.is_terminal))
+    output.result(evaluation, render.shown(evaluation, output.form))
+    if (kept := evaluation.get("kept")) not in (None, "evaluation.json"):
+        output.say(
+            f"Kept as {Path(word, kept)}; the run's own evaluation, evaluation.json, is of other "
+            f"scenarios. --replace puts this one there."
+        )
     following = f"report {shlex.quote(word)}" if is_run(word) else f"train {shlex.quote(word)}"
     output.next(f"descant {following}")
     return 0
@@ -106,7 +116,12 @@ def _run(arguments: Arguments, output: Output) -> Callable[[], dict]:
 
         enable_compile_cache()
         return evaluate_run(
-            run, scenarios=options.scenarios, overrides=overrides, seed=options.seed
+            run,
+            scenarios=options.scenarios,
+            overrides=overrides,
+            seed=options.seed,
+            bound=options.bound,
+            replace=options.replace,
         )
 
     return evaluate
@@ -121,7 +136,11 @@ def _domain(arguments: Arguments) -> Callable[[], dict]:
 
         enable_compile_cache()
         return evaluate_domain(
-            settings.domain_name, settings.domain, scenarios=options.scenarios, seed=options.seed
+            settings.domain_name,
+            settings.domain,
+            scenarios=options.scenarios,
+            seed=options.seed,
+            bound=options.bound,
         )
 
     return evaluate

@@ -1,13 +1,12 @@
 """The command `descant`: find the command, run it, turn errors into sentences and exit codes."""
 
 import importlib
-import json
 import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -23,9 +22,11 @@ COMMANDS = {
     "evaluate": "evaluate",
     "compare": "compare",
     "report": "report",
+    "reproduce": "reproduce",
     "import": "imports",
     "list": "list",
     "doctor": "doctor",
+    "completion": "completion",
 }
 SHORT = """\
 descant trains cooperative policies that are guided by the analytic model a field already has.
@@ -60,15 +61,21 @@ KNOWN = {
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    output = Output(json="--json" in argv, quiet="--quiet" in argv, color="--no-color" not in argv)
+    output = Output(
+        json="--json" in argv,
+        quiet="--quiet" in argv,
+        color="--no-color" not in argv,
+        argv=argv,
+    )
     with warnings.catch_warnings():
         warnings.showwarning = partial(_warn, output)
-        return _run(argv, output)
+        return guarded(output, lambda: _dispatch(argv, output))
 
 
-def _run(argv: list[str], output: Output) -> int:
+def guarded(output: Output, call: Callable[[], int]) -> int:
+    """The exit code of a call; its errors become sentences."""
     try:
-        code = _dispatch(argv, output)
+        code = call()
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -78,12 +85,12 @@ def _run(argv: list[str], output: Output) -> int:
     except KeyboardInterrupt:
         return _refuse(DescantError("Interrupted."), 130, output)
     except Exception as error:
-        if "--debug" in argv:
+        if "--debug" in output.argv:
             traceback.print_exc()
         known = error if isinstance(error, DescantError) else _known(error)
         if known is None:
             said = f"{type(error).__name__}: {error}".strip(": ")
-            details = crash_file(error, argv, output.folder)
+            details = crash_file(error, output.argv, output.folder)
             known = DescantError(f"descant met an error of its own ({said}); details: {details}")
         return _refuse(known, known.code, output)
 
@@ -142,7 +149,8 @@ def _without_command(argv: list[str], output: Output) -> int:
 
 
 def _long_help() -> str:
-    commands = [f"  {name:<10}{_summary(name)}" for name in COMMANDS]
+    width = max(map(len, COMMANDS)) + 2
+    commands = [f"  {name:<{width}}{_summary(name)}" for name in COMMANDS]
     usage = "Usage: descant COMMAND [WORDS] [OPTIONS]; each command has its own --help."
     common = """\
 Options of every command:
@@ -173,11 +181,7 @@ def _summary(name: str) -> str:
 
 def _refuse(error: DescantError, code: int, output: Output) -> int:
     problems = error.problems if isinstance(error, UserError) else [str(error)]
-    if output.json:
-        record = {"format": 1, "kind": "error", "code": code, "message": str(error)}
-        print(json.dumps({**record, "problems": problems}), flush=True)
-    else:
-        print(*problems, sep="\n", file=sys.stderr, flush=True)
+    output.refuse(str(error), problems, code)
     return code
 
 

@@ -5,10 +5,10 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 class Output:
     """Where one command writes."""
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, color: bool = True):
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        quiet: bool = False,
+        color: bool = True,
+        argv: Sequence[str] = (),
+    ):
+        self.argv = argv
+        """What was typed."""
         self.json = json
         self.quiet = quiet
         self.color = color and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -35,6 +44,13 @@ class Output:
     def results(self) -> "Console":
         """For results: standard output."""
         return self._console(stderr=False, quiet=False)
+
+    @property
+    def form(self) -> Literal["terminal", "plain", "md"]:
+        """How tables are written: with colours, as aligned text, or as Markdown."""
+        if "--md" in self.argv:
+            return "md"
+        return "terminal" if self.results.is_terminal and "--plain" not in self.argv else "plain"
 
     @property
     def width(self) -> int:
@@ -59,6 +75,20 @@ class Output:
         else:
             self.results.print(shown)
 
+    def refuse(self, message: str, problems: Sequence[str], code: int) -> None:
+        """The error that a command ends with, as one JSON object or on standard error."""
+        if self.json:
+            print(_error(message, problems, code), flush=True)
+        else:
+            print(*problems, sep="\n", file=sys.stderr, flush=True)
+
+    def last(self, code: int) -> None:
+        """The JSON object of a command that a signal ends at once."""
+        if self.json:
+            # Past Python's buffers, which somebody who hangs in a write may have locked.
+            said = "Interrupted." if code == 130 else "Terminated."
+            os.write(sys.stdout.fileno(), f"{_error(said, [said], code)}\n".encode())
+
     def _console(self, *, stderr: bool, quiet: bool) -> "Console":
         from rich.console import Console
 
@@ -68,6 +98,11 @@ class Output:
             highlight=False,
             color_system="auto" if self.color else None,
         )
+
+
+def _error(message: str, problems: Sequence[str], code: int) -> str:
+    record = {"format": 1, "kind": "error", "code": code, "message": message}
+    return json.dumps({**record, "problems": list(problems)})
 
 
 def plain(value: Any) -> Any:

@@ -10,19 +10,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 COLOURS = {"better": "green", "worse": "red", "even": "dim"}
+WORDS = 2
+"""Columns at the end that are text, to the left as the first; all others are numbers."""
 
 
-def shown(evaluation: Mapping[str, Any], *, terminal: bool) -> "str | Table":
-    """The comparison as people read it: a coloured table on a terminal, aligned text elsewhere."""
-    finite = plain(evaluation)
-    return coloured(finite) if terminal else comparison(finite)
+def shown(evaluation: Mapping[str, Any], form: str) -> "str | Table":
+    """The comparison as people read it: a coloured table for a `terminal`, `plain` aligned text,
+    or a table in Markdown, `md`."""
+    draw = {"terminal": coloured, "plain": comparison, "md": markdown}[form]
+    return draw(plain(evaluation))
 
 
 def comparison(evaluation: Mapping[str, Any]) -> str:
     """The policies of an evaluation as aligned text: the reference first, then by mean reward.
 
     The difference is the reference minus the policy of the row, paired over the scenarios, with its
-    95 % interval; above 0 the reference is better.
+    95 % interval; above 0 the reference is better. Where a bound is known it is the last row, and
+    the gap to it is what a policy could still gain at most, also as a share of its own score.
     """
     rows = [_header(evaluation), *_rows(evaluation)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -37,12 +41,23 @@ def coloured(evaluation: Mapping[str, Any]) -> "Table":
     from rich.text import Text
 
     table = Table(title=title(evaluation), box=box.SIMPLE_HEAD, title_justify="left")
-    for i, name in enumerate(_header(evaluation)):
-        table.add_column(Text(name), justify="left" if i in (0, 4, 5) else "right", no_wrap=True)
+    header = _header(evaluation)
+    for i, name in enumerate(header):
+        justify = "left" if _is_text(i, len(header)) else "right"
+        table.add_column(Text(name), justify=justify, no_wrap=True)
     for *cells, verdict in _rows(evaluation):
         style = COLOURS.get(verdict, "")
         table.add_row(*map(Text, cells), Text(verdict, style=style))
     return table
+
+
+def markdown(evaluation: Mapping[str, Any]) -> str:
+    """The same table in Markdown."""
+    header, rows = _header(evaluation), _rows(evaluation)
+    sides = [":--" if _is_text(i, len(header)) else "--:" for i in range(len(header))]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, sides, *rows)]
+    lines = [f"| {' | '.join(row)} |" for row in escaped]
+    return "\n".join([title(evaluation), "", *lines])
 
 
 def title(evaluation: Mapping[str, Any]) -> str:
@@ -73,17 +88,25 @@ def ordered(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _header(evaluation: Mapping[str, Any]) -> list[str]:
     reference = evaluation["reference"]
-    return ["policy", "mean", "std", f"{reference} minus it", "95 % interval", f"{reference} is"]
+    gap = ["gap to bound"] if evaluation.get("bound") else []
+    words = [f"{reference} minus it", "95 % interval", f"{reference} is"]
+    return ["policy", "mean", "std", *gap, *words]
 
 
 def _rows(evaluation: Mapping[str, Any]) -> list[list[str]]:
     policies = ordered(evaluation)
+    bound = evaluation.get("bound")
     places = _places([policy["mean"] for policy in policies])
-    return [_row(policy, places) for policy in policies]
+    rows = [_row(policy, places, bounded=bool(bound)) for policy in policies]
+    if bound:
+        rows.append(["bound", _number(bound["mean"], places), *[""] * (len(rows[0]) - 2)])
+    return rows
 
 
-def _row(policy: Mapping[str, Any], places: int) -> list[str]:
+def _row(policy: Mapping[str, Any], places: int, *, bounded: bool) -> list[str]:
     own = [policy["name"], *(_number(policy[name], places) for name in ("mean", "std"))]
+    if bounded:
+        own.append(_gap(policy.get("gap"), places))
     difference = policy["difference"] or {"mean": None, "low": None, "high": None}
     mean, low, high = (difference[name] for name in ("mean", "low", "high"))
     gap = "" if mean is None else f"{mean:+.{places}f}"
@@ -91,6 +114,18 @@ def _row(policy: Mapping[str, Any], places: int) -> list[str]:
         return [*own, gap, "", ""]
     interval = f"[{low:+.{places}f}, {high:+.{places}f}]"
     return [*own, gap, interval, verdict(low, high)]
+
+
+def _gap(gap: Mapping[str, float | None] | None, places: int) -> str:
+    """`1.53 (4.0 %)`; the share is left out where the score is 0."""
+    if gap is None or gap["mean"] is None:
+        return "-"
+    share = "" if gap["relative"] is None else f" ({gap['relative']:.1%})".replace("%", " %")
+    return f"{gap['mean']:.{places}f}{share}"
+
+
+def _is_text(column: int, columns: int) -> bool:
+    return column == 0 or column >= columns - WORDS
 
 
 def _places(means: Sequence[float | None]) -> int:
@@ -109,9 +144,8 @@ def _worst_last(policy: Mapping[str, Any]) -> float:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    left = (0, 4, 5)
     cells = (
-        cell.ljust(width) if i in left else cell.rjust(width)
+        cell.ljust(width) if _is_text(i, len(row)) else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
     return "  ".join(cells).rstrip()

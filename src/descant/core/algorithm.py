@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import equinox as eqx
-from jaxtyping import Array, Float, Int
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 
@@ -23,11 +24,42 @@ Schedule = Callable[[Scalar], Scalar]
 
 
 class Assessment(NamedTuple):
-    """What a policy thinks of a joint action, agent by agent."""
+    """What a policy thinks of a joint action, for all agents or some of them (P)."""
 
-    log_prob: Float[Array, " N"]
-    entropy: Float[Array, " N"]
-    probabilities: Float[Array, "N A"]
+    log_prob: Float[Array, " P"]
+    entropy: Float[Array, " P"]
+    probabilities: Float[Array, "P A"]
+    acts: Bool[Array, " P"]
+    """Whether the agent acts this tick."""
+    who: Int[Array, " P"]
+    """Which agents the rows are about; the same for all ticks of a batch."""
+    known: Int[Array, " P"]
+    """Where agents choose in order: the first one whose choice this one does not know; the same for
+    all ticks of a batch."""
+
+
+OVER_TICKS = Assessment(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
+"""Axes of the assessments of a batch of ticks: `jax.vmap(policy.assess, (0, 0, None), OVER_TICKS)`.
+"""
+
+
+def each_tick(said: Assessment, change: Callable[[Array], Array]) -> Assessment:
+    """A change of what differs from tick to tick, such as of its leading axes."""
+    pairs = zip(said, OVER_TICKS, strict=True)
+    return Assessment(*(x if axis is None else change(x) for x, axis in pairs))
+
+
+class Parts(NamedTuple):
+    r"""What each decision adds to an objective, by source and before any weight: an actor climbs
+    $(1 - \alpha)\,$`learning`$\, - \alpha\,$`guidance`; Yang & Liu (2026), eq. 8.
+
+    Its derivatives, at the policy that collected, are the decision's parts of the gradient.
+    """
+
+    learning: Float[Array, "T E N"]
+    """From the return: log-probability times advantage."""
+    guidance: Float[Array, "T E N"]
+    """From the analytic model; zero without one."""
 
 
 class AbstractPolicy(eqx.Module):
@@ -40,6 +72,13 @@ class AbstractPolicy(eqx.Module):
         """Actions drawn from the policy, and their log-probabilities."""
 
     @abc.abstractmethod
+    def draw(
+        self, observation: Observation, level: Float[Array, " N"]
+    ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
+        """The actions that chance picks at given levels in [0, 1), one for each agent, and their
+        log-probabilities: at independent uniform levels, a sample."""
+
+    @abc.abstractmethod
     def best(self, observation: Observation) -> Int[Array, " N"]:
         """Every agent's most likely action."""
 
@@ -48,8 +87,14 @@ class AbstractPolicy(eqx.Module):
         """Actions as the policy is meant to be used once trained."""
 
     @abc.abstractmethod
-    def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
-        """Log-probabilities, entropies and all probabilities at a joint action."""
+    def assess(
+        self,
+        observation: Observation,
+        action: Int[Array, " N"],
+        some: Int[Array, " P"] | None = None,
+    ) -> Assessment:
+        """Log-probabilities, entropies and all probabilities at a joint action; of `some` agents,
+        in ascending order, or of all."""
 
 
 class AbstractCredit(eqx.Module):
@@ -70,6 +115,17 @@ class AbstractCredit(eqx.Module):
     ) -> tuple[Signal, PyTree]:
         """Rewrite the signal; statistics go through."""
 
+    def split(
+        self, signal: Signal, rollout: Rollout, state: PyTree
+    ) -> tuple[Signal, Float[Array, "T E N"]]:
+        """The signal before guidance comes into it, and the guidance of each action taken."""
+        signal, _ = self(signal, rollout, jnp.float32(0), state)
+        return signal, jnp.zeros_like(rollout.log_prob)
+
+    def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "AbstractCredit":
+        """The link with the statistics of this batch instead of any batch's own."""
+        return self
+
 
 Term = Callable[[Assessment, Rollout, Scalar], tuple[Scalar, dict[str, Scalar]]]
 """An extra loss beside the clipped surrogate: `(assessment [B, ...], minibatch [B, ...], progress)`
@@ -86,6 +142,18 @@ class AbstractAscent(eqx.Module):
     @abc.abstractmethod
     def with_term(self, term: Term) -> "AbstractAscent":
         """The same with one more loss term."""
+
+    @abc.abstractmethod
+    def guidance(self, said: Assessment, batch: Rollout) -> Float[Array, "B N"]:
+        """What the loss terms charge each decision, before their weight.
+
+        Raises:
+            UserError: a term cannot tell one decision from another.
+        """
+
+    @abc.abstractmethod
+    def frozen(self, actor: AbstractPolicy, rollout: Rollout) -> "AbstractAscent":
+        """The same with the statistics of this batch instead of any batch's own."""
 
     @abc.abstractmethod
     def __call__(
@@ -129,3 +197,14 @@ class AbstractAlgorithm(eqx.Module):
         self, learner: PyTree, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[PyTree, dict[str, Scalar]]:
         """One iteration of learning."""
+
+    @abc.abstractmethod
+    def frozen(self, learner: PyTree, rollout: Rollout) -> "AbstractAlgorithm":
+        """The same, normalising with the statistics of this rollout from now on: no decision then
+        changes what another one's signal is measured in."""
+
+    @abc.abstractmethod
+    def parts(self, learner: PyTree, said: Assessment, rollout: Rollout) -> Parts:
+        """What each decision of a rollout adds to the objective of the actor, by source; a function
+        of what a policy says of all agents at all ticks, [T, E, ...], to be differentiated by
+        it."""

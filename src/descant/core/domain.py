@@ -27,3 +27,6 @@ class Domain:
     """The rule that everybody compares with."""
     figures: tuple[str, ...] = ()
     """Diagnostics worth a curve over an episode, in the order of the report."""
+    bound: Callable[[PyTree], float] | None = None
+    """A mean reward per tick that no policy exceeds on a scenario, from the state that `env.reset`
+    has just returned; computed on the host, outside compiled programs."""

@@ -112,7 +112,8 @@ def check(kind: Any, value: Any) -> Any:
 
 
 def parse(kind: Any, text: str) -> Any:
-    """`text`, as typed on a command line, as the type `kind`; commas separate a tuple's items.
+    """`text`, as typed on a command line, as the type `kind`; commas, or two dots as in 10..100,
+    separate a tuple's items.
 
     Raises:
         ValueError: the text does not read as that type.
@@ -124,6 +125,7 @@ def parse(kind: Any, text: str) -> Any:
         return None if _says_none(text, arguments) else _first(parse, arguments, text)
     if origin is tuple:
         inner = text.strip().removeprefix("[").removesuffix("]")
+        inner = inner.replace("..", ",")
         items = [item.strip() for item in inner.split(",")] if inner.strip() else []
         return tuple(
             parse(part, item) for part, item in zip(_parts(kind, items), items, strict=True)

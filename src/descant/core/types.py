@@ -55,6 +55,8 @@ class World(eqx.Module):
 
     entities: Float[Array, "*batch K F"]
     globals: Float[Array, "*batch G"]
+    present: Bool[Array, "*batch K"] | None = None
+    """Which entities are there, where that differs from scenario to scenario; None for all."""
 
 
 class Observation(eqx.Module):

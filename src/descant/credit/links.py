@@ -1,10 +1,12 @@
 """Links of a credit chain: each rewrites the signal, and says what it needs to be measured."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from descant.core.algorithm import AbstractCredit, Probe, Schedule
 from descant.core.types import PyTree, Rollout, Scalar, Signal
@@ -35,6 +37,22 @@ class Chain(AbstractCredit):
             signal, after = link(signal, rollout, progress, before)
             states.append(after)
         return signal, tuple(states)
+
+    def split(
+        self, signal: Signal, rollout: Rollout, state: PyTree
+    ) -> tuple[Signal, Float[Array, "T E N"]]:
+        guidance = jnp.zeros_like(rollout.log_prob)
+        for link, before in zip(self.links, state, strict=True):
+            signal, more = link.split(signal, rollout, before)
+            guidance = guidance + more
+        return signal, guidance
+
+    def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "Chain":
+        links = []
+        for link, before in zip(self.links, state, strict=True):
+            links.append(link.frozen(signal, rollout, before))
+            signal, _ = link.split(signal, rollout, before)
+        return Chain(links=tuple(links))
 
 
 def chain(*links: AbstractCredit) -> Chain:
@@ -79,6 +97,9 @@ class Gae(AbstractCredit):
 class Standardise(AbstractCredit):
     """Zero mean and unit variance over everybody who acted."""
 
+    held: tuple[Scalar, Scalar] | None = None
+    """Mean and variance to use instead of the batch's own."""
+
     @property
     def probes(self) -> Mapping[str, Probe]:
         """None."""
@@ -90,10 +111,16 @@ class Standardise(AbstractCredit):
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
-        acted = rollout.observation.active.astype(jnp.float32)
-        mean, variance = masked_moments(signal.advantage, acted)
+        mean, variance = self.held or self._moments(signal, rollout)
         advantage = (signal.advantage - mean) / (jnp.sqrt(variance) + 1e-8)
         return Signal(signal.reward, advantage, signal.target), state
+
+    def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "Standardise":
+        return Standardise(held=self._moments(signal, rollout))
+
+    def _moments(self, signal: Signal, rollout: Rollout) -> tuple[Scalar, Scalar]:
+        acted = rollout.observation.active.astype(jnp.float32)
+        return masked_moments(signal.advantage, acted)
 
 
 class Guide(AbstractCredit):
@@ -107,6 +134,8 @@ class Guide(AbstractCredit):
     slope: Probe
     momentum: float = eqx.field(static=True, default=0.99)
     limit: float = eqx.field(static=True, default=3.0)
+    held: moments.Moments | None = None
+    """Moments to use instead of the running ones."""
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -119,13 +148,28 @@ class Guide(AbstractCredit):
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
-        acted = rollout.observation.active.astype(jnp.float32)
-        slope = rollout.probes["slope"]
-        state = moments.follow(state, *masked_moments(slope, acted), self.momentum)
-        mean, deviation = moments.read(state)
-        slope = jnp.clip((slope - mean) / deviation, -self.limit, self.limit)
-        advantage = blend(signal.advantage, slope, self.weight(progress))
+        state = self._follow(rollout, state)
+        advantage = blend(signal.advantage, self._slope(rollout, state), self.weight(progress))
         return Signal(signal.reward, advantage, signal.target), state
+
+    def split(
+        self, signal: Signal, rollout: Rollout, state: PyTree
+    ) -> tuple[Signal, Float[Array, "T E N"]]:
+        return signal, self._slope(rollout, self._follow(rollout, state))
+
+    def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "Guide":
+        return replace(self, held=self._follow(rollout, state))
+
+    def _follow(self, rollout: Rollout, state: moments.Moments) -> moments.Moments:
+        if self.held is not None:
+            return self.held
+        acted = rollout.observation.active.astype(jnp.float32)
+        now = masked_moments(rollout.probes["slope"], acted)
+        return moments.follow(state, *now, self.momentum)
+
+    def _slope(self, rollout: Rollout, state: moments.Moments) -> Float[Array, "T E N"]:
+        mean, deviation = moments.read(state)
+        return jnp.clip((rollout.probes["slope"] - mean) / deviation, -self.limit, self.limit)
 
 
 class Scale(AbstractCredit):
@@ -147,3 +191,8 @@ class Scale(AbstractCredit):
     ) -> tuple[Signal, PyTree]:
         advantage = (1 - self.taken(progress)) * signal.advantage
         return Signal(signal.reward, advantage, signal.target), state
+
+    def split(
+        self, signal: Signal, rollout: Rollout, state: PyTree
+    ) -> tuple[Signal, Float[Array, "T E N"]]:
+        return signal, jnp.zeros_like(rollout.log_prob)

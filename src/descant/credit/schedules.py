@@ -16,6 +16,16 @@ class Constant(eqx.Module):
         return jnp.full_like(progress, self.level)
 
 
+class Given(eqx.Module):
+    """A level that may change from one update to the next, for whatever reason."""
+
+    level: Scalar
+
+    def __call__(self, progress: Scalar) -> Scalar:
+        """The level."""
+        return self.level
+
+
 class Ramp(eqx.Module):
     """`start` until `begin`, then a straight line to `stop` at `end`, then `stop`.
 

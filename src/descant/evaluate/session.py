@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from descant.core import discovery
 from descant.core.domain import Domain
+from descant.core.errors import UserError
 from descant.evaluate.episodes import (
     Mode,
     Scores,
@@ -25,6 +27,9 @@ from descant.train.trained import Trained, load_trained
 SEED = 2026
 """Of the held-out scenarios, unless somebody asks for others."""
 
+WORKERS = 2
+"""Scenarios whose bounds are computed at the same time; each is work for one core."""
+
 
 def evaluate_run(
     run: Path,
@@ -33,10 +38,13 @@ def evaluate_run(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
     mode: Mode = "act",
+    bound: bool = True,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """The learned policy and all rules on the same held-out scenarios.
 
-    Without overrides the result is kept in the run folder, with an episode for the report.
+    With `bound`, and where the domain knows one, also what no policy can exceed on them. Without
+    overrides the result is kept in the run folder, with an episode for the report.
 
     Raises:
         UserError: the run cannot be used, or its networks do not fit the changed domain.
@@ -46,28 +54,53 @@ def evaluate_run(
     trained = load_trained(run, overrides)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     learned, rules = _score_learned(trained, keys, mode), _score_rules(trained.domain, keys)
-    evaluation = _evaluation(trained.domain, rules, learned) | {
+    bounds = _bounds(trained.domain, keys) if bound else None
+    evaluation = _evaluation(trained.domain, rules, learned, bounds) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
         "iteration": trained.iteration,
+        "select": trained.settings.train.select,
+        "selected": list(trained.selected),
         "seeds": trained.settings.seeds,
         "mode": mode,
         "scenario_seed": SEED if seed is None else seed,
         "overrides": dict(overrides or {}),
         "seconds": time.perf_counter() - start,
     }
-    if not overrides:
-        folder = RunFolder(run)
+    name = None if overrides else _file(RunFolder(run), evaluation, replace)
+    evaluation["kept"] = name
+    if name == "evaluation.json":
         # Last of the two, so that where there is an evaluation there is an episode.
-        folder.write_json("episode.json", _episode(trained.domain, rules, learned))
-        folder.write_json("evaluation.json", evaluation)
+        RunFolder(run).write_json("episode.json", _episode(trained.domain, rules, learned))
+    if name is not None:
+        RunFolder(run).write_json(name, evaluation)
     return evaluation
 
 
+def _file(folder: RunFolder, evaluation: Mapping[str, Any], replace: bool) -> str:
+    """Where to keep an evaluation: one of other scenarios does not take the run's own place."""
+    world = ("scenarios", "scenario_seed", "mode", "iteration")
+    try:
+        kept = folder.read_json("evaluation.json")
+        other = [name for name in world if kept[name] != evaluation[name]]
+    except (UserError, KeyError, TypeError):
+        # Missing or damaged.
+        other = []
+    if replace or not other or "iteration" in other:
+        return "evaluation.json"
+    return f"evaluation-{'-'.join(str(evaluation[name]) for name in world[:3])}.json"
+
+
 def evaluate_domain(
-    domain_name: str, domain_config: Any, *, scenarios: int, seed: int | None = None
+    domain_name: str,
+    domain_config: Any,
+    *,
+    scenarios: int,
+    seed: int | None = None,
+    bound: bool = True,
 ) -> dict[str, Any]:
-    """All rules of a domain on held-out scenarios, against the best of them.
+    """All rules of a domain on held-out scenarios, against the best of them and, with `bound`,
+    what no policy can exceed, where the domain knows it.
 
     Raises:
         UserError: the configuration cannot be used.
@@ -75,7 +108,8 @@ def evaluate_domain(
     start = time.perf_counter()
     domain = discovery.load("domains", domain_name).make(domain_config)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
-    return _evaluation(domain, _score_rules(domain, keys), None) | {
+    rules = _score_rules(domain, keys)
+    return _evaluation(domain, rules, None, _bounds(domain, keys) if bound else None) | {
         "scenario_seed": SEED if seed is None else seed,
         "seconds": time.perf_counter() - start,
     }
@@ -96,7 +130,27 @@ def _score_rules(domain: Domain, keys: Any) -> Scores:
     return jax.device_get(jax.jit(lambda keys: score_rules(domain, keys))(keys))
 
 
-def _evaluation(domain: Domain, rules: Scores, learned: Scores | None) -> dict[str, Any]:
+def _bounds(domain: Domain, keys: Any) -> dict[str, Any] | None:
+    """What no policy can exceed on each scenario, from the state in which its episode begins."""
+    bound = domain.bound
+    if bound is None:
+        return None
+    start = time.perf_counter()
+    # As `episodes.play` draws it.
+    reset = jax.jit(lambda key: domain.env.reset(jax.random.split(key)[0])[0])
+
+    def one(key: Any) -> float:
+        return bound(jax.device_get(reset(key)))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        values = list(pool.map(one, keys))
+    seconds = time.perf_counter() - start
+    return {"mean": float(np.mean(values)), "values": values, "seconds": seconds}
+
+
+def _evaluation(
+    domain: Domain, rules: Scores, learned: Scores | None, bounds: dict[str, Any] | None
+) -> dict[str, Any]:
     names = list(domain.rules)
     rewards = dict(zip(names, np.asarray(rules.reward, np.float64), strict=True))
     reference = max(rewards, key=lambda name: float(np.mean(rewards[name])))
@@ -112,6 +166,7 @@ def _evaluation(domain: Domain, rules: Scores, learned: Scores | None) -> dict[s
         policies = [mine | {"seed_means": per_seed.mean(axis=1).tolist()}, *policies]
     for policy in policies:
         policy |= _compare(rewards, reference, policy["name"])
+        policy["gap"] = None if bounds is None else _gap(bounds["mean"], policy["mean"])
     return {
         "format": 1,
         "kind": "evaluation",
@@ -124,6 +179,7 @@ def _evaluation(domain: Domain, rules: Scores, learned: Scores | None) -> dict[s
         "scenarios": rules.reward.shape[1],
         "headline": domain.headline,
         "reference": reference,
+        "bound": bounds,
         "policies": policies,
         "alignment": {"policies": {policy["name"]: policy.pop("alignment") for policy in policies}}
         if domain.model is not None
@@ -153,6 +209,12 @@ def _compare(rewards: Mapping[str, np.ndarray], reference: str, name: str) -> di
         "difference": paired_difference(ours, theirs),
         "probability_of_improvement": probability_of_improvement(ours, theirs),
     }
+
+
+def _gap(bound: float, mean: float) -> dict[str, float | None]:
+    """What a policy could still gain at most, also as a share of its own score."""
+    gap = bound - mean
+    return {"mean": gap, "relative": gap / abs(mean) if mean else None}
 
 
 def _episode(domain: Domain, rules: Scores, learned: Scores) -> dict[str, Any]:

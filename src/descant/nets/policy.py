@@ -1,41 +1,60 @@
-"""Joint policies on top of networks."""
+"""Joint policies on top of networks: how the agents of a tick choose beside one another."""
 
 from collections.abc import Callable
+from functools import partial
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from descant.core.algorithm import AbstractPolicy, Assessment
 from descant.core.types import Key, Observation
-from descant.nets.set import Pointer, per_action, take
+from descant.nets.set import Pointer, take
 from descant.ops.loops import while_any
-from descant.ops.policies import chosen, entropy, invert, masked_log_softmax
+from descant.ops.ordering import best
+from descant.ops.policies import chosen, entropy, invert, masked_log_softmax, stratified
 
 
 class Independent(AbstractPolicy):
     """Agents that choose at the same time, each for itself, from one network's logits."""
 
     net: Callable[[Observation], Float[Array, "N A"]]
+    correlated: bool = eqx.field(static=True, default=False)
+    """Whether agents draw from strata of one shared source of chance: each agent's chances stay
+    what they are, but together the choices follow them closely, instead of by luck."""
 
     def sample(
         self, observation: Observation, key: Key
     ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
-        log_probabilities = self._log_probabilities(observation)
-        action = invert(log_probabilities, jax.random.uniform(key, observation.active.shape))
+        return self.draw(observation, levels(observation, key, self.correlated))
+
+    def draw(
+        self, observation: Observation, level: Float[Array, " N"]
+    ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
+        log_probabilities = self.log_probabilities(observation)
+        action = invert(log_probabilities, level)
         return action, chosen(log_probabilities, action)
 
     def best(self, observation: Observation) -> Int[Array, " N"]:
-        return jnp.argmax(self._log_probabilities(observation), axis=-1)
+        return best(self.log_probabilities(observation))
 
     def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
         # Chance keeps agents that see the same from all going to the same place.
         return self.sample(observation, key)[0]
 
-    def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
-        return assess(self._log_probabilities(observation), action)
+    def assess(
+        self,
+        observation: Observation,
+        action: Int[Array, " N"],
+        some: Int[Array, " P"] | None = None,
+    ) -> Assessment:
+        said = self.log_probabilities(observation)
+        who = jnp.arange(action.shape[0]) if some is None else some
+        return assess(said[who], action[who], who, observation, jnp.zeros_like(who))
 
-    def _log_probabilities(self, observation: Observation) -> Float[Array, "N A"]:
+    def log_probabilities(self, observation: Observation) -> Float[Array, "N A"]:
+        """Of every agent's actions."""
         return masked_log_softmax(self.net(observation), observation.mask)
 
 
@@ -45,15 +64,22 @@ class InOrder(AbstractPolicy):
     Nobody is asked for more than all know anyway: the tick's jobs, the state and the policy are
     common knowledge, so each agent can replay the choices of those before it, given a shared seed.
     Rules decide in this way too. Only what the entities have left changes from turn to turn; all
-    else is computed once per tick.
+    else is computed once per tick. In a `block` agents choose at the same time: each knows the
+    blocks before its own.
     """
 
     net: Pointer
+    block: int = eqx.field(static=True, default=1)
+    """Agents that choose in one turn."""
 
     def sample(
         self, observation: Observation, key: Key
     ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
-        level = jax.random.uniform(key, observation.active.shape)
+        return self.draw(observation, levels(observation, key, correlated=False))
+
+    def draw(
+        self, observation: Observation, level: Float[Array, " N"]
+    ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
         return self._play(observation, level)
 
     def best(self, observation: Observation) -> Int[Array, " N"]:
@@ -62,65 +88,118 @@ class InOrder(AbstractPolicy):
     def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
         return self.best(observation)
 
-    def assess(self, observation: Observation, action: Int[Array, " N"]) -> Assessment:
-        actions = observation.mask.shape[-1]
+    def assess(
+        self,
+        observation: Observation,
+        action: Int[Array, " N"],
+        some: Int[Array, " P"] | None = None,
+    ) -> Assessment:
+        agents, actions = action.shape[0], observation.mask.shape[-1]
         table = self.net.table(observation)
-        demand = table.demand * observation.active[:, None]
-
-        def turn(left, now):
-            demand, action = now
-            return take(left, table.whole, demand, action, actions), left
-
-        left = jax.lax.scan(turn, table.left, (demand, action))[1]
-        score = jax.vmap(self.net.score, in_axes=(None, 0, 0))
-        logits = per_action(score(table, jnp.arange(action.shape[0]), left), actions)
-        return assess(masked_log_softmax(logits, observation.mask), action)
+        who = jnp.arange(agents) if some is None else some
+        known = who // self.block * self.block
+        moves = (table.portion, table.demand * observation.active[:, None], action)
+        if some is None:
+            left = _left_by_turn(table.left, moves, actions)[known]
+        else:
+            left = _left_at(table.left, moves, actions, known)
+        score = jax.vmap(self.net.score, in_axes=(None, 0, 0, None))
+        logits = score(table, who, left, actions)
+        mask = jnp.broadcast_to(observation.mask, (agents, actions))[who]
+        return assess(masked_log_softmax(logits, mask), action[who], who, observation, known)
 
     def _play(
         self, observation: Observation, level: Float[Array, " N"] | None
     ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
         """Turn after turn; agents with a level draw by inverting the distribution there."""
         agents, actions = observation.active.shape[0], observation.mask.shape[-1]
-        # Those who act, in order, come first: the loop ends with the last of them.
-        order = jnp.argsort(~observation.active)
+        active, slots = observation.active, jnp.arange(agents)
         mask = jnp.broadcast_to(observation.mask, (agents, actions))
         table = self.net.table(observation)
-        constants = (self.net, table, order, jnp.sum(observation.active), mask, level)
         start = (
             jnp.int32(0),
             table.left,
             jnp.zeros((agents,), jnp.int32),
             jnp.zeros((agents,)),
         )
-        return while_any(lambda c, carry: carry[0] < c[3], _turn, constants, start)[2:]
+        # The loop ends with the last who acts.
+        count = jnp.max(jnp.where(active, slots + 1, 0))
+        return while_any(
+            lambda c, carry: carry[0] < c[2],
+            partial(_turn, self.block),
+            (self.net, table, count, active, mask, level),
+            start,
+        )[2:]
 
 
-def _turn(constants, carry):
-    net, table, order, count, mask, level = constants
+def _left_by_turn(left, moves, actions: int) -> Float[Array, "N K Q"]:
+    """What is left before each turn."""
+    portion, demands, choices = moves
+
+    def turn(left, now):
+        demand, choice = now
+        return take(left, portion, demand, choice, actions), left
+
+    return jax.lax.scan(turn, left, (demands, choices))[1]
+
+
+def _left_at(left, moves, actions: int, turns: Int[Array, " P"]) -> Float[Array, "P K Q"]:
+    """What is left before some turns, in ascending order; nothing is kept of those between."""
+    portion, demands, choices = moves
+
+    def turn(index, left):
+        return take(left, portion, demands[index], choices[index], actions)
+
+    def until(carry, target):
+        left = jax.lax.fori_loop(carry[0], target, turn, carry[1])
+        return (target, left), left
+
+    return jax.lax.scan(until, (jnp.zeros_like(turns[0]), left), turns)[1]
+
+
+def _turn(block, constants, carry):
+    """A block of agents chooses; then what they chose is taken, one after another."""
+    net, table, count, active, mask, level = constants
     turn, left, action, log_prob = carry
-    live = turn < count
-    agent = order[jnp.minimum(turn, order.shape[0] - 1)]
-    actions = mask.shape[-1]
-    logits = per_action(net.score(table, agent, left), actions)
-    log_probabilities = masked_log_softmax(logits, mask[agent])
+    agents, actions = mask.shape
+    slot = turn + jnp.arange(block)
+    live = slot < count
+    who = jnp.minimum(slot, agents - 1)
+    score = jax.vmap(net.score, in_axes=(None, 0, None, None))
+    log_probabilities = masked_log_softmax(score(table, who, left, actions), mask[who])
     if level is None:
-        choice = jnp.argmax(log_probabilities)
+        choice = best(log_probabilities)
     else:
-        choice = invert(log_probabilities, level[agent])
-    after = take(left, table.whole, table.demand[agent], choice, actions)
-    here = live & (jnp.arange(action.shape[0]) == agent)
-    return (
-        turn + 1,
-        jnp.where(live, after, left),
-        jnp.where(here, choice, action),
-        jnp.where(here, log_probabilities[choice], log_prob),
-    )
+        choice = invert(log_probabilities, level[who])
+    written = jnp.where(live, who, agents)
+    action = action.at[written].set(choice, mode="drop")
+    log_prob = log_prob.at[written].set(chosen(log_probabilities, choice), mode="drop")
+    for i in range(block):
+        demand = jnp.where(live[i] & active[who[i]], table.demand[who[i]], 0.0)
+        left = take(left, table.portion, demand, choice[i], actions)
+    return turn + block, left, action, log_prob
 
 
-def assess(log_probabilities: Float[Array, "N A"], action: Int[Array, " N"]) -> Assessment:
+def levels(observation: Observation, key: Key, correlated: bool) -> Float[Array, " N"]:
+    """Where each agent's chance stands: uniform each for itself, or one in each stratum."""
+    if correlated:
+        return stratified(key, observation.active)
+    return jax.random.uniform(key, observation.active.shape)
+
+
+def assess(
+    log_probabilities: Float[Array, "P A"],
+    action: Int[Array, " P"],
+    who: Int[Array, " P"],
+    observation: Observation,
+    known: Int[Array, " P"],
+) -> Assessment:
     """Log-probability of the action, entropy and probabilities, agent by agent."""
     return Assessment(
         log_prob=chosen(log_probabilities, action),
         entropy=entropy(log_probabilities),
         probabilities=jnp.exp(log_probabilities),
+        who=who,
+        acts=observation.active[who],
+        known=known,
     )

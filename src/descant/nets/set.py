@@ -9,32 +9,37 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.types import Key, Observation, Spec
+from descant.core.types import Key, Observation, Spec, World
 from descant.nets.mlp import Layers, layers, weights
+from descant.ops.ordering import best
+from descant.ops.policies import masked_log_softmax
 
 
 class Table(NamedTuple):
     """What a tick's agents and entities have to say, before anybody has chosen."""
 
-    asked: Float[Array, "N K"]
-    """Query . key / sqrt(H)."""
+    asked: Float[Array, "N K"] | None
+    """Query . key / sqrt(H); None where several entities share an action: then it is asked only of
+    the one that would give."""
+    queries: Float[Array, "N H"]
+    keys: Float[Array, "K H"]
     agents: Float[Array, "N H"]
     entities: Float[Array, "K H"]
     """What each side brings to the word on a pair."""
     demand: Float[Array, "N Q"]
     left: Float[Array, "K Q"]
-    whole: Float[Array, "K Q"]
-    """Supplies: asked for, left and altogether, per quantity."""
+    portion: Float[Array, "K Q"]
+    """Supplies: asked for, left, and what a unit is of the whole, per quantity."""
 
 
 class Pointer(eqx.Module):
     """Each agent asks, each entity answers: logit = query . key / sqrt(H) + a word on the pair.
 
     The word on the pair looks at what the entity would have left. Equivariant to the order of
-    agents and of entities. With several entities per action, consecutive ones speak for it by
-    their mean.
+    agents and of entities. Where several entities share an action, the one that would give speaks
+    for it; without supplies, their mean.
     """
 
     entity: Layers
@@ -50,42 +55,55 @@ class Pointer(eqx.Module):
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Logits of agents that choose at the same time."""
         table = self.table(observation)
-        score = jax.vmap(self.score, in_axes=(None, 0, None))
-        logits = score(table, jnp.arange(table.asked.shape[0]), table.left)
-        return per_action(logits, observation.mask.shape[-1])
+        score = jax.vmap(self.score, in_axes=(None, 0, None, None))
+        agents, actions = table.queries.shape[0], observation.mask.shape[-1]
+        return score(table, jnp.arange(agents), table.left, actions)
 
     def table(self, observation: Observation) -> Table:
         """Everything that is computed once per tick."""
-        world = observation.world
+        world, actions = observation.world, observation.mask.shape[-1]
         width = self.word.shape[0]
-        keys, words, ours = jnp.split(
-            self.entity(_with(_compared(world.entities), world.globals)),
-            [width, 2 * width],
-            axis=-1,
-        )
+        said = self.entity(_with(_compared(world), world.globals))
         # What the crowd of entities tells every agent.
-        crowd = jnp.concatenate([jnp.mean(words, axis=0), world.globals])
-        queries, theirs = jnp.split(self.agent(_with(observation.local, crowd)), 2, axis=-1)
+        words = mean_of_present(said[:, width : 2 * width], world.present)
+        crowd = jnp.concatenate([words, world.globals])
         demand, left, whole = supplies(observation, self.spec)
+        alone = said.shape[0] == actions
+        if not alone and not left.shape[-1]:
+            said, alone = jnp.mean(said.reshape(actions, -1, said.shape[-1]), axis=1), True
+            left, whole = left[:actions], whole[:actions]
+        keys, _, ours = jnp.split(said, [width, 2 * width], axis=-1)
+        queries, theirs = jnp.split(self.agent(_with(observation.local, crowd)), 2, axis=-1)
+        queries = queries / math.sqrt(width)
         return Table(
-            asked=queries @ keys.T / math.sqrt(width),
+            asked=queries @ keys.T if alone else None,
+            queries=queries,
+            keys=keys,
             agents=theirs,
             entities=ours,
             demand=demand,
             left=left,
-            whole=whole,
+            portion=1 / jnp.maximum(whole, 1e-6),
         )
 
     def score(
-        self, table: Table, agent: Int[Array, ""], left: Float[Array, "K Q"]
-    ) -> Float[Array, " K"]:
-        """One agent's logits over entities that have this much left."""
-        after = left - table.demand[agent][None]
+        self, table: Table, agent: Int[Array, ""], left: Float[Array, "K Q"], actions: int
+    ) -> Float[Array, " A"]:
+        """One agent's logits where entities have this much left."""
+        demand, ours, portion = table.demand[agent], table.entities, table.portion
+        if table.asked is not None:
+            asked = table.asked[agent]
+        else:
+            behind = left.shape[0] // actions
+            giver = giving(left, portion, demand, behind) + behind * jnp.arange(actions)
+            asked = table.keys[giver] @ table.queries[agent]
+            left, ours, portion = left[giver], ours[giver], portion[giver]
+        after = left - demand[None]
         enough = jnp.all(after >= 0, axis=-1, keepdims=True).astype(after.dtype)
-        share = jnp.clip(after / jnp.maximum(table.whole, 1e-6), -1, 1)
+        share = jnp.clip(after * portion, -1, 1)
         about = jnp.concatenate([jnp.tanh(after), share, enough], axis=-1)
-        hidden = jax.nn.relu(table.entities + table.agents[agent][None] + about @ self.supply)
-        return table.asked[agent] + hidden @ self.word + self.enough * enough[:, 0]
+        hidden = jax.nn.relu(ours + table.agents[agent][None] + about @ self.supply)
+        return asked + hidden @ self.word + self.enough * enough[:, 0]
 
 
 def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
@@ -123,31 +141,70 @@ def supplies(
     return local[:, demand], entities[:, left], entities[:, whole]
 
 
+def giving(
+    left: Float[Array, "K Q"],
+    portion: Float[Array, "K Q"],
+    demand: Float[Array, " Q"],
+    behind: int,
+) -> Int[Array, " A"]:
+    """Which of the `behind` entities of each action would give: the tightest that has enough, or,
+    if none has, the one with the largest share left."""
+    share = jnp.min(left * portion, axis=-1)
+    enough = jnp.all(left >= demand[None], axis=-1)
+    # A share left may be negative without bound; whoever has enough still comes first.
+    rank = jnp.where(enough, 2 - share, share / (1 + jnp.abs(share)))
+    return best(rank.reshape(-1, behind))
+
+
 def take(
     left: Float[Array, "K Q"],
-    whole: Float[Array, "K Q"],
+    portion: Float[Array, "K Q"],
     demand: Float[Array, " Q"],
     action: Int[Array, ""],
     actions: int,
 ) -> Float[Array, "K Q"]:
-    """What is left once somebody has chosen: of the entities behind an action, the tightest that
-    has enough gives; if none has, nothing is taken.
+    """What is left once somebody has chosen: the entity that gives loses the demand; if none has
+    enough, nothing is taken.
     """
-    entities = left.shape[0]
-    behind = jnp.arange(entities) // (entities // actions) == action
-    gives = behind & jnp.all(left >= demand[None], axis=-1)
-    if entities != actions:
-        share = jnp.min(left / jnp.maximum(whole, 1e-6), axis=-1)
-        tightest = jnp.argmin(jnp.where(gives, share, jnp.inf))
-        gives = gives & (jnp.arange(entities) == tightest)
-    return left - jnp.where(gives[:, None], demand[None], 0.0)
+    behind = left.shape[0] // actions
+    first = action * behind
+    near = jax.lax.dynamic_slice_in_dim(left, first, behind)
+    giver = jnp.int32(0)
+    if behind > 1:
+        portions = jax.lax.dynamic_slice_in_dim(portion, first, behind)
+        giver = giving(near, portions, demand, behind)[0]
+    enough = jnp.all(near[giver] >= demand)
+    return left.at[first + giver].add(-jnp.where(enough, demand, 0.0))
 
 
-def per_action(logits: Float[Array, "*b K"], actions: int) -> Float[Array, "*b A"]:
-    """Entities behind one action speak for it by their mean."""
-    if logits.shape[-1] == actions:
-        return logits
-    return jnp.mean(logits.reshape(*logits.shape[:-1], actions, -1), axis=-1)
+class Priced(eqx.Module):
+    """A pointer that is asked again after hearing what everybody is likely to do.
+
+    In each round every agent says how likely it is to go where; the load expected of all others is
+    then taken from what is left, and everybody thinks again. Nothing is drawn before the last
+    round, so agents still choose independently of one another.
+    """
+
+    net: Pointer
+    rounds: int = eqx.field(static=True)
+
+    def __call__(self, observation: Observation) -> Float[Array, "N A"]:
+        """Logits of agents that choose at the same time."""
+        mask, actions = observation.mask, observation.mask.shape[-1]
+        table = self.net.table(observation)
+        demand = table.demand * observation.active[:, None]
+        behind = table.left.shape[0] // actions
+        agents = jnp.arange(demand.shape[0])
+        score = jax.vmap(self.net.score, in_axes=(None, 0, 0, None))
+        left = jnp.broadcast_to(table.left, (agents.shape[0], *table.left.shape))
+        for _ in range(self.rounds):
+            said = jnp.exp(masked_log_softmax(score(table, agents, left, actions), mask))
+            # A proposal is a message; nobody learns through what the others make of it.
+            own = jax.lax.stop_gradient(said)[..., None] * demand[:, None]
+            others = jnp.sum(own, axis=0, keepdims=True) - own
+            # Entities behind one action share what is expected to come.
+            left = table.left[None] - jnp.repeat(others, behind, axis=1) / behind
+        return score(table, agents, left, actions)
 
 
 class Pooled(eqx.Module):
@@ -161,7 +218,8 @@ class Pooled(eqx.Module):
         world = observation.world
         parts = [world.globals, local]
         if world.entities.shape[0]:
-            parts.append(jnp.mean(jax.nn.relu(self.entity(world.entities)), axis=0))
+            said = jax.nn.relu(self.entity(world.entities))
+            parts.append(mean_of_present(said, world.present))
         return self.body(jnp.concatenate(parts))[0]
 
 
@@ -175,12 +233,22 @@ def pooled(key: Key, spec: Spec, *, hidden: int = 32) -> Pooled:
     )
 
 
-def _compared(entities: Float[Array, "K F"]) -> Float[Array, "K 2*F"]:
+def mean_of_present(
+    rows: Float[Array, "K F"], present: Bool[Array, " K"] | None
+) -> Float[Array, " F"]:
+    """Mean over the entities that are there."""
+    if present is None:
+        return jnp.mean(rows, axis=0)
+    there = present.astype(rows.dtype)
+    return there @ rows / jnp.maximum(jnp.sum(there), 1)
+
+
+def _compared(world: World) -> Float[Array, "K _"]:
     """Features, and how each entity's stand out from the crowd's, in deviations: a choice between
     entities hangs on their differences, which may be small beside what they have in common."""
-    centred = entities - jnp.mean(entities, axis=0, keepdims=True)
-    deviation = jnp.sqrt(jnp.mean(centred**2, axis=0, keepdims=True))
-    return jnp.concatenate([entities, centred / (deviation + 0.02)], axis=-1)
+    centred = world.entities - mean_of_present(world.entities, world.present)[None]
+    deviation = jnp.sqrt(mean_of_present(centred**2, world.present))[None]
+    return jnp.concatenate([world.entities, centred / (deviation + 0.02)], axis=-1)
 
 
 def _with(rows: Float[Array, "K F"], common: Float[Array, " G"]) -> Float[Array, "K F+G"]:

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from descant.core.model import AbstractModel
-from descant.core.types import PyTree
+from descant.core.types import PyTree, Rollout, Scalar
+from descant.ops.losses import masked_mean
 
 
 def blend(
@@ -49,3 +50,40 @@ def expected_slopes(
 ) -> Float[Array, "N A"]:
     """Derivative of the expected potential by each probability: no sampled action is left in it."""
     return jax.grad(model.expected, argnums=1)(context, probabilities)
+
+
+def aligned_share(model: AbstractModel, ticks: Rollout, most: int) -> dict[str, Scalar]:
+    """Share of visited states from which a step down the model's potential improves each term of
+    the reward, `alignment_TERM`; at most so many ticks are asked, evenly spread over the rollout,
+    and those count in which somebody acts.
+    """
+    count = ticks.action.shape[0]
+    asked = jnp.arange(0, count, -(-count // most))
+    context, action, active = jax.tree.map(
+        lambda x: x[asked], (ticks.context, ticks.action, ticks.observation.active)
+    )
+    aligned = jax.vmap(model.alignment)(context, action)
+    counts = jnp.any(active, axis=-1).astype(jnp.float32)
+    return {f"alignment_{term}": masked_mean(each, counts) for term, each in aligned.items()}
+
+
+def charges(
+    model: AbstractModel,
+    context: PyTree,
+    action: Int[Array, " N"],
+    who: Int[Array, " P"],
+    known: Int[Array, " P"],
+) -> Float[Array, "P A"]:
+    """What the model charges some agents, in ascending order, for each of their actions, each as
+    things stand before the agent named in `known`; nothing is kept of the turns between."""
+
+    def turn(index, position):
+        return model.move(context, position, index, action[index])
+
+    def until(carry, now):
+        agent, target = now
+        position = jax.lax.fori_loop(carry[0], target, turn, carry[1])
+        return (target, position), model.turn(context, position, agent)
+
+    start = (jnp.zeros_like(known[0]), model.begin(context))
+    return jax.lax.scan(until, start, (who, known))[1]

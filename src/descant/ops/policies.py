@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from descant.core.types import Key
+
 ILLEGAL = -1e9
 """Log-probability of an illegal action: finite, so that gradients stay numbers."""
 
@@ -36,3 +38,13 @@ def chosen(values: Float[Array, "*b A"], action: Int[Array, "*b"]) -> Float[Arra
 def entropy(log_probabilities: Float[Array, "*b A"]) -> Float[Array, "*b"]:
     """Nats; illegal actions add nothing."""
     return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+
+
+def stratified(key: Key, active: Bool[Array, " N"]) -> Float[Array, " N"]:
+    """Uniform levels, one in each of as many equal strata as there are active agents, dealt at
+    random: each level is uniform, and together they leave no gaps."""
+    deal, within = jax.random.split(key)
+    ticket = jnp.where(active, jax.random.uniform(deal, active.shape), jnp.inf)
+    stratum = jnp.argsort(jnp.argsort(ticket))
+    level = (stratum + jax.random.uniform(within, active.shape)) / jnp.maximum(jnp.sum(active), 1)
+    return jnp.where(active, jnp.minimum(level, 1 - 1e-7), 0.5)

@@ -269,7 +269,7 @@ def _draw_learning(
     ticks(axes.yaxis, 5)
     axes.grid(axis="y")
     labels = [(y, curve.label, curve.colour) for (_, y), curve in zip(ends, curves, strict=True)]
-    _label_ends(canvas, axes, labels + [(level.value, level.label, "rule") for level in levels])
+    label_ends(canvas, axes, labels + [(level.value, level.label, "rule") for level in levels])
 
 
 def _draw_curve(
@@ -365,10 +365,10 @@ def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:
     ticks(axes.xaxis, 4, integer=True)
     ticks(axes.yaxis, 4)
     axes.grid(axis="y")
-    _label_ends(canvas, axes, labels)
+    label_ends(canvas, axes, labels)
 
 
-def _label_ends(canvas: Canvas, axes: "Axes", labels: list[tuple[float, str, str]]) -> None:
+def label_ends(canvas: Canvas, axes: "Axes", labels: list[tuple[float, str, str]]) -> None:
     """Labels to the right of the axes, joined to these heights, moved apart if they overlap."""
     known = sorted(labels, key=lambda item: item[0])
     axes.autoscale_view()  # limits are lazy, and positions need them now

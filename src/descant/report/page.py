@@ -1,23 +1,22 @@
 """One static page about one run or several: opens offline, asks the network for nothing."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from descant import __version__
-from descant.core.errors import PlaceError, UserError
+from descant.core.errors import UserError
 from descant.report import figures, tables
+from descant.report.document import document, figure, missing, section, write
 from descant.report.drawing import RUN_COLOURS
 from descant.report.headline import BEST_FIT, headline, subject, title
 from descant.report.markup import Html, join, short, tag
 from descant.report.numbers import count, number, percent, plural
 from descant.report.records import NAME, Evaluation, Record, read
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+FOOTER = f"Written by descant {__version__} from the records in the run folders."
 
 
 def write_report(runs: list[Path], out: Path) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def write_report(runs: list[Path], out: Path) -> dict[str, Any]:
         )
     records = [read(Path(run)) for run in runs]
     text = page(records)
-    _write(out, text)
+    write(out, text)
     return {
         "format": 1,
         "kind": "report",
@@ -59,23 +58,7 @@ def page(records: Sequence[Record]) -> Html:
     one = len(records) == 1
     name = tables.name(records[0]) if one else f"{len(records)} runs compared"
     content = _run(records[0], 1, alone=True) if one else _several(records)
-    style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    head = join(
-        Html('<meta charset="utf-8">'),
-        Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
-        Html('<meta name="color-scheme" content="light dark">'),
-        Html('<link rel="icon" href="data:,">'),
-        tag("title", f"{short(name, 80)} – descant report"),
-        tag("style", Html(style)),
-    )
-    body = join(
-        tag("main", tag("header", tag("h1", name), _subtitle(records)), content),
-        tag("footer", f"Written by descant {__version__} from the records in the run folders."),
-    )
-    return join(
-        Html("<!doctype html>\n"), tag("html", tag("head", head), tag("body", body), lang="en")
-    )
+    return document(name, join(tag("header", tag("h1", name), _subtitle(records)), content), FOOTER)
 
 
 def _subtitle(records: Sequence[Record]) -> Html:
@@ -92,9 +75,9 @@ def _subtitle(records: Sequence[Record]) -> Html:
 def _several(records: Sequence[Record]) -> Html:
     return join(
         tag("p", _joint_headline(records), class_="lead"),
-        _section("Learned policies", tables.learned_policies(records)),
-        _section("Learning curves", _joint_learning(records)),
-        _section("Where the configurations differ", tables.configuration_differences(records)),
+        section("Learned policies", tables.learned_policies(records)),
+        section("Learning curves", _joint_learning(records)),
+        section("Where the configurations differ", tables.configuration_differences(records)),
         *(_run(r, i, alone=False) for i, r in enumerate(records, start=1)),
     )
 
@@ -117,7 +100,7 @@ def _joint_headline(records: Sequence[Record]) -> str:
 def _joint_learning(records: Sequence[Record]) -> Html:
     names = [f[0] for r in records if (f := r.metrics.first("return", "reward"))]
     if not names:
-        return _missing("None of these runs recorded a learning curve.")
+        return missing("None of these runs recorded a learning curve.")
     name = "return" if "return" in names else "reward"
     curves = [
         figures.Curve(
@@ -144,7 +127,7 @@ def _joint_learning(records: Sequence[Record]) -> Html:
         if all(tables.comparable(records[0], r) for r in records)
         else " The systems differ, so heights cannot be compared.",
     )
-    return _figure(figures.learning(curves, levels, name.capitalize(), "joint"), caption)
+    return figure(figures.learning(curves, levels, name.capitalize(), "joint"), caption)
 
 
 def _run(record: Record, position: int, *, alone: bool) -> Html:
@@ -153,7 +136,7 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
     parts = [
         ("Against the rules", _rules(record, key)),
         ("Learning", _learning(record, key)),
-        ("Alignment of the reference", _alignment(record, key)),
+        ("Alignment of the reference", join(_alignment(record, key), _guided(record, key))),
         ("One episode", _episode(record, key)),
         ("Configuration", _configuration(record, alone)),
         ("Environment", _environment(record)),
@@ -162,9 +145,9 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
     said = (
         tag("p", headline(record.evaluation), class_="lead")
         if record.evaluation
-        else _missing("This run has not been evaluated, so nothing can be said about its score.")
+        else missing("This run has not been evaluated, so nothing can be said about its score.")
     )
-    sections = join(said, *(_section(name, content, level) for name, content in parts))
+    sections = join(said, *(section(name, content, level) for name, content in parts))
     if alone:
         return sections
     heading = tag("h2", tag("span", count(position), class_="number"), short(record.name, NAME))
@@ -182,15 +165,15 @@ def _rules(record: Record, key: str) -> Html:
         "paired by scenario, with 95\u00a0% bootstrap intervals. Filled dots: the interval leaves "
         "out 0. Hollow dots: it does not. Arrows: beyond the edge."
     )
-    figure = _figure(drawn, caption) if drawn else _missing("No differences were measured.")
-    return join(note, figure, tables.against_rules(found))
+    shown = figure(drawn, caption) if drawn else missing("No differences were measured.")
+    return join(note, shown, tables.against_rules(found))
 
 
 def _learning(record: Record, key: str) -> Html:
     note = _note(record, "metrics.jsonl")
     found = record.metrics.first("return", "reward")
     if found is None:
-        return join(note or _missing("metrics.jsonl holds neither return nor reward."))
+        return join(note or missing("metrics.jsonl holds neither return nor reward."))
     name, values = found
     curve = figures.Curve("learned", record.metrics.iteration, values)
     levels, beyond = _levels(record.evaluation, [curve])
@@ -202,7 +185,7 @@ def _learning(record: Record, key: str) -> Html:
         " Horizontal lines: held-out scores of rules." if levels else None,
         f" Beyond the scale: {', '.join(beyond)}." if beyond else None,
     )
-    return join(note, _figure(drawn, caption), _gradient(record, key))
+    return join(note, figure(drawn, caption), _gradient(record, key))
 
 
 def _band(values: np.ndarray) -> str:
@@ -256,14 +239,14 @@ def _gradient(record: Record, key: str) -> Html | None:
         if missed.size
         else "Skipped updates were not recorded."
     )
-    return _figure(drawn, f"Norm of the gradient, line and band as above. {said}")
+    return figure(drawn, f"Norm of the gradient, line and band as above. {said}")
 
 
 def _alignment(record: Record, key: str) -> Html:
     found = record.evaluation
     drawn = figures.alignment(found, f"{key}-align") if found else None
     if found is None or drawn is None:
-        return _missing("The alignment of the reference was not measured for this run.")
+        return missing("The alignment of the reference was not measured for this run.")
     first, shares = next(iter(found.alignment.items()))
     said = ", ".join(f"{term} in {percent(share, 0)}" for term, share in shares.items())
     caption = (
@@ -271,7 +254,32 @@ def _alignment(record: Record, key: str) -> Html:
         f"({found.model or 'analytic model'}) improves a term of the reward; 0.5 is a coin toss, "
         f"and below it guidance pulls the wrong way. At states visited by {subject(first)}: {said}."
     )
-    return _figure(drawn, caption)
+    return figure(drawn, caption)
+
+
+def _guided(record: Record, key: str) -> Html | None:
+    """Alignment on the rollouts of training and the guidance weight, where they were recorded."""
+    found = {name: record.metrics.first(name) for name in record.metrics.series}
+    names = [name for name in found if found[name] and name.startswith("alignment_")]
+    if not names:
+        return None
+    names += ["alpha"] if found.get("alpha") else []
+    curves = [
+        figures.Curve(
+            name.removeprefix("alignment_"),
+            record.metrics.iteration,
+            record.metrics.series[name],
+            f"run-{i % RUN_COLOURS}",
+        )
+        for i, name in enumerate(names)
+    ]
+    caption = join(
+        "The same share over training, on states that the learning policy visits",
+        "; alpha is the weight that guidance had." if "alpha" in names else ".",
+        _thinned(record.metrics.iteration.size, "iterations"),
+    )
+    drawn = figures.learning(curves, [], "Share of states", f"{key}-guided")
+    return figure(drawn, caption)
 
 
 def _episode(record: Record, key: str) -> Html:
@@ -284,10 +292,10 @@ def _episode(record: Record, key: str) -> Html:
         if finite:
             panels.append(figures.episode(name, finite, f"{key}-ep{i}"))
     if not panels:
-        return note or _missing("episode.json holds no finite values.")
+        return note or missing("episode.json holds no finite values.")
     longest = max(x.size for series in record.episode.values() for x in series.values())
     caption = f"The same held-out scenario, played by each policy.{_thinned(longest, 'ticks')}"
-    return join(note, _figure(tag("div", *panels, class_="panels"), caption))
+    return join(note, figure(tag("div", *panels, class_="panels"), caption))
 
 
 def _configuration(record: Record, alone: bool) -> Html:
@@ -309,34 +317,10 @@ def _environment(record: Record) -> Html:
 def _command(record: Record) -> Html:
     line = tables.command(record)
     if line is None:
-        return _missing("The command that made this run is not in run.json.")
+        return missing("The command that made this run is not in run.json.")
     return tag("pre", tag("code", line), tabindex=0)
 
 
 def _note(record: Record, file: str) -> Html:
     """What is wrong with a file, where its content would stand."""
-    return _missing(record.problems[file]) if file in record.problems else Html()
-
-
-def _missing(sentence: str) -> Html:
-    return tag("p", sentence, class_="missing")
-
-
-def _section(name: str, content: Html, level: int = 2) -> Html:
-    return tag("section", tag(f"h{level}", name), content)
-
-
-def _figure(drawing: Html, caption: object) -> Html:
-    return tag("figure", drawing, tag("figcaption", caption))
-
-
-def _write(out: Path, text: str) -> None:
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise PlaceError(f"{out}: the report cannot be written ({error.strerror}).") from error
+    return missing(record.problems[file]) if file in record.problems else Html()

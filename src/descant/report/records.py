@@ -41,6 +41,8 @@ class Policy:
     values: tuple[float, ...]
     difference: Interval | None
     improvement: float | None
+    gap: float | None
+    """To what no policy can exceed."""
     diagnostics: dict[str, float]
 
 
@@ -57,6 +59,8 @@ class Evaluation:
     algorithm: str
     model: str
     alignment: dict[str, dict[str, float]]
+    bound: float | None
+    """A mean score that no policy can exceed on these scenarios."""
 
     @property
     def learned(self) -> Policy | None:
@@ -291,6 +295,7 @@ def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
         algorithm=_name(found.get("algorithm")),
         model=_name(alignment.get("model")),
         alignment=usual,
+        bound=_mean(found.get("bound")),
     )
 
 
@@ -315,8 +320,13 @@ def _policy(row: object) -> Policy | None:
         values=finite if len(finite) == len(values) else (),
         difference=_interval(row.get("difference")),
         improvement=numeric(row.get("probability_of_improvement")),
+        gap=_mean(row.get("gap")),
         diagnostics=_numbers(row.get("diagnostics")),
     )
+
+
+def _mean(value: object) -> float | None:
+    return numeric(value.get("mean")) if isinstance(value, dict) else None
 
 
 def _interval(value: object) -> Interval | None:

@@ -54,11 +54,14 @@ def against_rules(evaluation: Evaluation) -> Html:
     places = {n: _places(p.diagnostics.get(n) for p in shown) for n in names}
     error = digits(_middle(p.standard_error for p in shown))
     gap = digits(_middle(_half(p.difference) for p in shown))
-    head = ["policy", "score", "difference", "relative", "wins"]
+    bound = evaluation.bound
+    bounded = [] if bound is None else ["gap to bound"]
+    head = ["policy", "score", *bounded, "difference", "relative", "wins"]
     rows = [
         [
             title(p.name),
             _with_error(p, error),
+            *(_to_bound(p, error) for _ in bounded),
             _difference(p.difference, gap),
             percent(share[0], sign=True) if (share := relative(p)) else NONE,
             percent(p.improvement, 0),
@@ -66,12 +69,18 @@ def against_rules(evaluation: Evaluation) -> Html:
         ]
         for p in shown
     ]
+    if bound is not None:
+        rows.append(["bound", number(bound, error), *[""] * (len(head) + len(names) - 2)])
     left_out = len(evaluation.policies) - len(shown)
     caption = join(
         "Score: mean over scenarios ± standard error, higher is better. "
         f"Difference: {reference} minus policy, paired by scenario, with its 95\u00a0% bootstrap "
         f"interval; above 0, {reference} is better. Relative: as a share of the policy's own "
         f"score. Wins: scenarios on which {reference} scores higher, ties counting half.",
+        " Bound: no policy can score higher on these scenarios. Gap: what a policy could still "
+        "gain at most, also as a share of its own score."
+        if bounded
+        else None,
         f" {plural(left_out, 'further policy row')} in evaluation.json." if left_out else None,
     )
     marked = frozenset(i for i, p in enumerate(shown) if p.learned)
@@ -82,8 +91,10 @@ def learned_policies(records: Sequence[Record]) -> Html:
     """One row per run; runs on the same system are compared with the best of them."""
     best = best_of(records)
     rows = [_learned_row(i, record, best) for i, record in enumerate(records, start=1)]
-    head = ["run", "trained", "score", "to Best-Fit", "to best rule", "minus best run"]
+    head = ["run", "trained", "score", "gap to bound"]
+    head += ["to Best-Fit", "to best rule", "minus best run"]
     caption = (
+        "Gap to bound: what the policy could still gain at most, also as a share of its score. "
         "To Best-Fit and to the best rule: difference as a share of the rule's "
         "score, above 0 where the learned policy is better. Minus best run: paired by scenario "
         "where both runs were evaluated on the same ones, otherwise by Welch's interval; empty "
@@ -224,13 +235,14 @@ def _learned_row(position: int, record: Record, best: Record | None) -> list[obj
     row: list[object] = [tag("a", label(position, record), href=f"#run-{position}")]
     row.append(f"{name(record)}, {facts(record)}")
     if evaluation is None or policy is None:
-        return [*row, *[NONE] * 4]
+        return [*row, *[NONE] * 5]
     rules = evaluation.rules
     gap = None if best is None or best is record else _between(record, best)
     shares = (relative(rule) if rule else None for rule in (evaluation.find(BEST_FIT), *rules[:1]))
     cells = [percent(share[0], sign=True) if share else NONE for share in shares]
     cells += [NONE] * (2 - len(cells))
-    return [*row, score(policy), *cells, _difference(gap, digits(_half(gap)))]
+    row += [score(policy), _to_bound(policy, digits(policy.standard_error))]
+    return [*row, *cells, _difference(gap, digits(_half(gap)))]
 
 
 def _between(record: Record, best: Record) -> Interval | None:
@@ -259,6 +271,13 @@ def _with_error(policy: Policy, places: int) -> Html:
     error = policy.standard_error
     aside = "" if error is None else f"± {number(error, places)}"
     return _beside(number(policy.mean, places), aside)
+
+
+def _to_bound(policy: Policy, places: int) -> Html:
+    if policy.gap is None:
+        return escape(NONE)
+    share = percent(policy.gap / abs(policy.mean)) if policy.mean else ""
+    return _beside(number(policy.gap, places), share)
 
 
 def _beside(text: str, aside: str) -> Html:

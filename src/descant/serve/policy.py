@@ -59,5 +59,5 @@ def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
         act=jax.jit(lambda observation, key: policy.act(observation, key)),
         best=jax.jit(lambda observation: policy.best(observation)),
         domain=trained.domain,
-        iteration=trained.iteration,
+        iteration=trained.selected[seed],
     )

@@ -24,6 +24,7 @@ class Given(AbstractWorkload):
 
     scenario: Scenario
     servers: int = eqx.field(static=True)
+    fewest: int = eqx.field(static=True)
     resources: tuple[str, ...] = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
     jobs: int = eqx.field(static=True)
@@ -56,6 +57,7 @@ def scenario_of(drawn: oracle.Scenario) -> Scenario:
         demand=jnp.asarray(demand),
         duration=jnp.asarray(duration),
         offset=jnp.int32(0),
+        size=jnp.int32(servers),
     )
 
 
@@ -75,11 +77,12 @@ def world(
             actions=drawn.clusters,
             horizon=horizon,
             entities=servers,
-            **sizes(resources, True),
+            **sizes(resources, "full"),
         ),
         workload=Given(
             scenario=scenario_of(drawn),
             servers=servers,
+            fewest=servers,
             resources=names,
             horizon=horizon,
             jobs=JOBS,
@@ -88,7 +91,7 @@ def world(
             capacity_scale=tuple(SCALES[name][1] for name in names),
         ),
         groups=drawn.clusters,
-        full=True,
+        view="full",
         queue_weight=1.0,
         energy_weight=20.0,
         total_capacity=drawn.reward_scale == "total",

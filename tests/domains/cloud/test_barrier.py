@@ -153,7 +153,7 @@ def test_a_crowded_server_is_charged_more():
     """Two equal servers, one of them fuller: the fuller one costs more, and much more if a job
     would have to wait there."""
     env = cloud.make(cloud.Config(servers=2, **SIZE)).env
-    model = Crowding(env=env, blocking=100.0)
+    model = Crowding(env=env, weight=1.0, blocking=100.0)
     state, _ = env.reset(jax.random.key(0))
     capacity = jnp.array([[32_000, 131_072], [32_000, 131_072]], jnp.int32)
     context = model.context(state)._replace(

@@ -26,6 +26,8 @@ from descant.domains.cloud import Config, groups_of
         ({"queue_weight": -0.5}, "domain.queue_weight"),
         ({"energy_weight": float("nan")}, "domain.energy_weight"),
         ({"kappa": -1.0}, "domain.kappa"),
+        ({"model": "queueing", "queue_weight": 0.0}, "domain.queue_weight"),
+        ({"model": "queueing", "barrier": 0.0}, "domain.barrier"),
         ({"tick": 0.0}, "domain.tick"),
         ({"tick": float("nan")}, "domain.tick"),
         ({"utilisation": (0.0, 0.8)}, "domain.utilisation"),
@@ -54,16 +56,16 @@ def test_groups_of_table_5(servers, groups):
     "servers", [1, 3, 21, 23, 30, 64, 125, 500, 1000, 1024, 1500, 9973, 10_000]
 )
 def test_groups_of_other_sizes(servers):
-    """Equal groups of five servers at most, so that a group still says where a job goes."""
+    """Equal groups, small enough that a group still says where a job goes."""
     groups = groups_of(Config(servers=servers))
     assert servers % groups == 0
-    assert 1 <= servers // groups <= 5
+    assert 1 <= servers // groups <= (20 if servers >= 300 else 5)
     Config(servers=servers).validate()
 
 
 def test_groups_shrink_the_choice_where_they_can():
-    assert groups_of(Config(servers=1500)) == 300
-    assert groups_of(Config(servers=10_000)) == 2000
+    assert groups_of(Config(servers=1500)) == 75
+    assert groups_of(Config(servers=10_000)) == 500
 
 
 def test_groups_that_are_asked_for():

@@ -12,7 +12,8 @@ import pytest
 from given import JOBS, Tick, member, play, play_all, play_one, scenario_of, stack, world
 
 from descant.domains import cloud
-from descant.domains.cloud.env import dominant, first_best
+from descant.domains.cloud.env import dominant
+from descant.ops.ordering import best_listed
 
 GOLDEN = json.loads(
     (Path(__file__).parents[2] / "golden" / "cloud_small.json").read_text(encoding="utf-8")
@@ -357,4 +358,4 @@ def test_dominant_share_of_a_missing_resource():
 def test_equals_are_told_apart_by_the_list():
     score = jnp.array([[1.0, 2.0, 2.0, 0.0], [3.0, 3.0, 3.0, 3.0]])
     place = jnp.array([[0, 3, 1, 2], [2, 0, 3, 1]])
-    assert first_best(score, place).tolist() == [2, 1]
+    assert best_listed(score, place).tolist() == [2, 1]

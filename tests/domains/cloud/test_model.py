@@ -13,7 +13,7 @@ import pytest
 import scipy.optimize
 from given import scenario_of, world
 
-from descant.domains.cloud.model import Context, Placement, Tables, fill
+from descant.domains.cloud.model import FULL, Context, Placement, Tables, fill, settle, stand_ins
 
 NATURAL = np.array([1000, 1024, 1000])
 KAPPAS = (0.0, 0.5, 4.0, 30.0)
@@ -159,6 +159,111 @@ def test_groups_add_up():
     np.testing.assert_allclose(tables.energy, 20 / (mean * cores.sum()), rtol=1e-6)
     np.testing.assert_allclose(tables.filled[-1], natural.sum(axis=0), rtol=1e-5)
     assert np.all(np.diff(tables.level) >= 0)
+
+
+@pytest.fixture(scope="module")
+def settled(tables_at):
+    """Load by share of all capacity and factor on the price of energy."""
+    tables = tables_at(0.0)
+    run = jax.jit(lambda price, total: settle(tables.capacity, price, 1.0, total))
+    return lambda share, dear=1.0: run(dear * tables.price, totals(tables, share))
+
+
+class TestQueueing:
+    """The reference with the least energy and M/M/1 queueing; a queue weighs 1."""
+
+    def marginal(self, tables, held, dear=1.0):
+        """p + w / (G mu) ((1 - u)^-2 - 1), in 64 bits."""
+        size = np.asarray(tables.capacity, float)
+        price = dear * np.asarray(tables.price, float)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            used = np.asarray(held, float) / size
+            return price + 1 / (len(size) * size) * ((1 - used) ** -2 - 1)
+
+    @pytest.mark.parametrize("dear", [0.0, 1.0, 30.0])
+    @pytest.mark.parametrize("share", [0.003, 0.2, 0.55, 0.85, 0.97])
+    def test_marginal_costs_are_equal_where_there_is_load_and_not_lower_elsewhere(
+        self, tables_at, settled, share, dear
+    ):
+        tables = tables_at(0.0)
+        held = np.asarray(settled(share, dear))
+        cost = self.marginal(tables, held, dear)
+        for r in range(3):
+            has = np.asarray(tables.capacity)[:, r] > 0
+            size = np.asarray(tables.capacity)[:, r]
+            loaded = held[:, r] > 1e-5 * size
+            level = cost[loaded, r].mean()
+            np.testing.assert_allclose(cost[loaded, r], level, rtol=1e-3)
+            assert np.all(cost[has & ~loaded, r] >= level * (1 - 1e-3))
+            assert held[:, r].sum() == pytest.approx(share * size.sum(), rel=1e-5)
+            assert np.all((held[:, r] >= 0) & (held[:, r] <= size))
+
+    @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+    def test_a_general_solver_finds_nothing_better(self, tables_at, settled, share):
+        tables = tables_at(0.0)
+        held = np.asarray(settled(share), float)
+        price = np.asarray(tables.price, float)
+        for r in (0, 1):
+            size = np.asarray(tables.capacity, float)[:, r]
+            total = share * size.sum()
+
+            def cost(x, size=size):
+                used = x / size
+                return price @ x + np.sum(used**2 / (1 - used)) / len(size)
+
+            def slope(x, size=size):
+                return price + 1 / (len(size) * size) * ((1 - x / size) ** -2 - 1)
+
+            solution = scipy.optimize.minimize(
+                cost,
+                jac=slope,
+                x0=share * size,
+                bounds=[(0, 0.999 * mu) for mu in size],
+                constraints={"type": "eq", "fun": lambda x, total=total: x.sum() - total},
+                method="SLSQP",
+                options={"ftol": 1e-13, "maxiter": 500},
+            )
+            assert solution.success
+            assert cost(held[:, r]) <= solution.fun * (1 + 1e-5)
+            np.testing.assert_allclose(held[:, r], solution.x, atol=0.01 * size.max())
+
+    def test_full_and_beyond_it_holds_all_load(self, tables_at, settled):
+        size = np.asarray(tables_at(0.0).capacity)
+        assert np.all(np.asarray(settled(0.0)) == 0)
+        for share in (FULL, 1.0, 1.7):
+            held = np.asarray(settled(share))
+            np.testing.assert_allclose(held.sum(axis=0), share * size.sum(axis=0), rtol=1e-5)
+            assert np.all(held[size == 0] == 0)
+            np.testing.assert_allclose(held[size > 0], (share * size)[size > 0], rtol=0.05)
+
+    def test_energy_matters_when_queues_do_not(self, cluster, settled, tables_at):
+        """At little load the efficient servers have it all; near capacity everybody has some."""
+        held, size = np.asarray(settled(0.02, 30.0)), np.asarray(tables_at(0.0).capacity)
+        best = cluster.efficiency >= np.sort(cluster.efficiency)[-4]
+        assert held[best, 0].sum() == pytest.approx(held[:, 0].sum(), rel=1e-3)
+        assert np.all(np.asarray(settled(0.97, 30.0))[:, 0] > 0.5 * size[:, 0])
+
+    def test_the_safe_recipe(self, cluster, tables_at):
+        """The reference maximises a concave reward on a convex set, so from everywhere in it
+        moving there improves the reward, by at least what there is to gain."""
+        tables = tables_at(0.0)
+        env, _ = world(cluster)
+        rewards = lambda x: sum(stand_ins(env, tables.capacity, tables.energy, x).values())  # noqa: E731
+        total = totals(tables, 0.5)
+        best = jax.jit(lambda: settle(tables.capacity, tables.energy, env.queue_weight, total))()
+
+        @jax.jit
+        def gains(key):
+            # Somewhere with the same load: a random share of what each group could hold, scaled.
+            x = tables.capacity * jax.random.uniform(key, tables.capacity.shape)
+            x = x * (total / jnp.sum(x, axis=0))[None]
+            legal = jnp.all(x <= 0.95 * tables.capacity)
+            return legal, jnp.vdot(jax.grad(rewards)(x), best - x), rewards(best) - rewards(x)
+
+        legal, slope, gain = jax.vmap(gains)(jax.random.split(jax.random.key(3), 200))
+        assert np.sum(legal) > 20
+        assert np.all(gain[legal] > 0)
+        assert np.all(slope[legal] >= gain[legal] * (1 - 1e-3))
 
 
 AGENTS = 3

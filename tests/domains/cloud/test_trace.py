@@ -41,6 +41,13 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert sorted(p.name for p in (tmp_path / "t").iterdir()) == sorted(module.FILES)
 
 
+def test_the_order_of_an_array_in_memory_is_no_matter(tmp_path):
+    turned = replace(SMALL, capacity=np.asfortranarray(SMALL.capacity))
+    assert not turned.capacity.flags.c_contiguous
+    save(turned, tmp_path / "t")
+    assert same(load(tmp_path / "t"), SMALL)
+
+
 def test_saving_is_deterministic(tmp_path):
     save(SMALL, tmp_path / "a")
     save(SMALL, tmp_path / "b")

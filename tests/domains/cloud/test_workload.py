@@ -18,6 +18,8 @@ from descant.domains.cloud.workload import Paper, Scenario, room
 
 LARGE = Paper(
     servers=4000,
+    fewest=4000,
+    step=1,
     ordered=False,
     by_capacity=False,
     load=(0.8, 0.85),
@@ -240,3 +242,66 @@ def test_rows_wrap_around(paper):
     assert scenario.rows(jnp.arange(10)).tolist() == list(range(10))
     turned = replace(scenario, offset=jnp.int32(8))
     assert turned.rows(jnp.array([0, 1, 2, 9])).tolist() == [8, 9, 0, 7]
+
+
+class TestSizes:
+    """Scenarios that draw how many servers they have."""
+
+    config = cloud.Config(servers=12, fewest=4, horizon=30, arrivals=20)
+
+    @pytest.fixture(scope="class")
+    def played(self):
+        """States, observations and rewards of Best-Fit in forty scenarios."""
+        domain = cloud.make(self.config)
+
+        def episode(key):
+            state, observation = domain.env.reset(key)
+
+            def tick(carry, key):
+                state, observation = carry
+                action = domain.rules["best-fit"](state, observation, key)
+                after, step = domain.env.step(key, state, action)
+                return (after, step.observation), (state, observation, action, step.reward)
+
+            return jax.lax.scan(tick, (state, observation), jax.random.split(key, 30))[1]
+
+        keys = jax.random.split(jax.random.key(2), 40)
+        return jax.tree.map(np.asarray, jax.jit(jax.vmap(episode))(keys))
+
+    def test_every_size_between_comes(self, played):
+        sizes = played[0].scenario.size[:, 0]
+        assert set(sizes) == set(range(4, 13))
+
+    def test_those_who_are_absent_are_never_seen_nor_used(self, played):
+        state, observation, action, _ = played
+        size = state.scenario.size[..., None]
+        absent = np.arange(12) >= size
+        np.testing.assert_array_equal(observation.world.present, ~absent)
+        np.testing.assert_array_equal(observation.mask[..., 0, :], ~absent)
+        assert state.servers.running[absent].sum() == 0
+        assert state.servers.waiting[absent].sum() == 0
+        assert (action < size)[observation.active].all()
+
+    def test_arrivals_and_agents_are_in_proportion(self, played):
+        state, observation, *_ = played
+        size = state.scenario.size[:, 0]
+        arrived = state.scenario.arrived[:, 0, -1]
+        assert 0.5 < (arrived / size).mean() / (0.825 * 20) < 1.5
+        assert np.corrcoef(arrived, size)[0, 1] > 0.8
+        assert (observation.active.sum(-1) <= size[:, None]).all()
+        assert (observation.active.sum(-1) == size[:, None]).any()
+
+    def test_a_scenario_is_worth_what_one_of_its_size_is(self, played):
+        """Rewards are per server and do not grow with the room for more of them."""
+        size, reward = played[0].scenario.size[:, 0], played[3].mean(-1)
+        assert abs(np.corrcoef(size, reward)[0, 1]) < 0.6
+        assert reward.min() > -100
+
+
+def test_groups_of_drawn_sizes_are_whole():
+    workload = cloud.make(
+        cloud.Config(servers=12, fewest=4, clusters=4, horizon=10, arrivals=5)
+    ).env.workload
+    drawn = jax.jit(jax.vmap(workload.draw))(jax.random.split(jax.random.key(0), 40))
+    assert set(np.asarray(drawn.size).tolist()) == {6, 9, 12}
+    assert bool(jnp.all(jnp.any(drawn.capacity > 0, -1).sum(-1) == drawn.size))

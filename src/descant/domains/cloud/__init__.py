@@ -18,10 +18,14 @@ class Config:
 
     servers: int = 20
     """Servers in the cluster."""
+    fewest: int = 0
+    """Servers of the smallest scenario: each draws its number between this and `servers`; 0 for
+    scenarios of one size."""
     clusters: int = 0
     """Groups that agents choose between, Best-Fit inside; 0 takes the paper's Table 5: one server
-    each up to 20 (and for a trace), then 25 or 40 groups where that cuts evenly into at most 5
-    servers each, else groups of the most servers, up to 5, that divide."""
+    each up to 20 (and for a trace, and where sizes are drawn), then 25 or 40 groups where that cuts
+    evenly into at most 5 servers each, else groups of the most servers that divide, up to 5, and up
+    to 20 from 300 servers on."""
     load: Literal["slots", "true"] = "slots"
     """What `utilisation` is a share of: the agents' slots (the paper's reading: rho N jobs a tick)
     or the servers' capacity in their tightest resource."""
@@ -42,12 +46,16 @@ class Config:
     """Ticks of an episode."""
     arrivals: int = 2000
     """Ticks with arrivals; the rest of the episode drains."""
-    observation: Literal["full", "paper"] = "full"
-    """Features of a server: the paper's seven, or those with committed load and free capacity."""
-    model: Literal["crowding", "efficiency", "proportional"] = "crowding"
+    observation: Literal["full", "paper", "clusters"] = "full"
+    """What agents see: the paper's seven features of each server, its 28 statistics of each group,
+    or, in full, committed load and free capacity of each server beside the seven."""
+    model: Literal["crowding", "queueing", "efficiency", "proportional"] = "crowding"
     """What guides: the cost of crowding (a barrier per resource, energy, a charge for jobs that
-    must wait), or the distance to a reference: efficient servers filled first, or load in
-    proportion to capacity (the paper)."""
+    must wait), or the distance to a reference: the load with the least energy and queueing,
+    efficient servers filled first, or load in proportion to capacity (the paper)."""
+    barrier: float = 0.3
+    """Weight of `crowding`'s barrier, and of `queueing`'s queues, against all else; with more,
+    servers are filled more evenly than they need be."""
     blocking: float = 100.0
     """Waiting jobs that `crowding` charges for one that does not fit where it goes: it stands in
     the way of those behind it, for as long as it takes."""
@@ -72,12 +80,18 @@ class Config:
         for name in ("servers", "horizon", "arrivals"):
             if getattr(self, name) < 1:
                 raise UserError(f"domain.{name}: expected at least 1, got {getattr(self, name)}.")
-        for name in ("clusters", "agents"):
+        for name in ("clusters", "agents", "fewest"):
             if getattr(self, name) < 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
-        for name in ("queue_weight", "energy_weight", "blocking", "kappa"):
+        for name in ("queue_weight", "energy_weight", "barrier", "blocking", "kappa"):
             if not (getattr(self, name) or 0) >= 0:
                 raise UserError(f"domain.{name}: expected at least 0, got {getattr(self, name)}.")
+        if self.model == "queueing" and not self.queue_weight * self.barrier > 0:
+            name = "barrier" if self.queue_weight > 0 else "queue_weight"
+            raise UserError(
+                f"domain.{name}: expected above 0, for domain.model = queueing balances queues "
+                f"against energy; got 0."
+            )
         if not self.tick > 0:
             raise UserError(f"domain.tick: expected seconds above 0, got {self.tick}.")
         if self.arrivals > self.horizon:
@@ -85,6 +99,13 @@ class Config:
                 f"domain.arrivals: {self.arrivals} ticks with arrivals do not fit in "
                 f"domain.horizon = {self.horizon}."
             )
+        if self.fewest > self.servers:
+            raise UserError(
+                f"domain.fewest: expected at most domain.servers = {self.servers}, "
+                f"got {self.fewest}."
+            )
+        if self.fewest and self.trace:
+            raise UserError("domain.fewest: scenarios of a trace are of one size.")
         low, high = self.utilisation
         if not 0 < low <= high:
             raise UserError(
@@ -104,12 +125,13 @@ def groups_of(config: Config) -> int:
     if config.clusters:
         return config.clusters
     servers = config.servers
-    if servers <= 20 or config.trace:
+    if servers <= 20 or config.trace or config.fewest:
         return servers
     for groups in (25, 40):
         if servers % groups == 0 and servers // groups <= 5:
             return groups
-    return next(servers // size for size in (5, 4, 3, 2, 1) if servers % size == 0)
+    largest = 20 if servers >= 300 else 5
+    return next(servers // size for size in range(largest, 0, -1) if servers % size == 0)
 
 
 def make(config: Config) -> Domain:

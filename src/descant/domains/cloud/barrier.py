@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.model import AbstractModel, aligned
 from descant.core.types import Scalar
-from descant.domains.cloud.env import Cluster, State
+from descant.domains.cloud.env import Cluster, Near, State
 from descant.domains.cloud.model import Tables, stand_ins
 
 KNEE = 0.95
@@ -32,6 +32,8 @@ class Context(NamedTuple):
     server."""
     demand: Int[Array, "N R"]
     """This tick's jobs; rows of inactive agents are zero."""
+    wait: Float[Array, ""]
+    """Charge for a job that does not fit."""
     tables: Tables
 
 
@@ -45,13 +47,15 @@ class Position(NamedTuple):
 class Crowding(AbstractModel):
     r"""Log barrier per resource, energy, and a charge for jobs that must wait.
 
-    $d(x) = \sum_r \sum_j \frac{\mu_{jr}}{\sum_j \mu_{jr}} \phi(x_{jr} / \mu_{jr}) + \frac{w_2}{C}
-    \sum_{jr} x_{jr} / \eta_j^2$ with $\phi(u) = -\log(1 - u)$, whose slope $1 / (1 - u)$ is how
-    queueing delay grows near capacity. To the change of d, an agent whose job does not fit where it
-    goes is charged `blocking` waiting jobs: no function of the load shows that a queue has a head.
+    $d(x) = b \sum_r \sum_j \frac{\mu_{jr}}{\sum_j \mu_{jr}} \phi(x_{jr} / \mu_{jr}) +
+    \frac{w_2}{C} \sum_{jr} x_{jr} / \eta_j^2$ with $\phi(u) = -\log(1 - u)$, whose slope
+    $1 / (1 - u)$ is how queueing delay grows near capacity, and b the `weight` of the barrier. To
+    the change of d, an agent whose job does not fit where it goes is charged `blocking` waiting
+    jobs: no function of the load shows that a queue has a head.
     """
 
     env: Cluster
+    weight: float = eqx.field(static=True)
     blocking: float = eqx.field(static=True)
 
     def context(self, state: State) -> Context:
@@ -64,6 +68,7 @@ class Crowding(AbstractModel):
             place=scenario.place,
             price=self.env.energy_weight / (efficiency**2 * self.env.total(scenario.capacity)),
             demand=self.env.hand(state).demand,
+            wait=jnp.float32(self.env.queue_weight * self.blocking) / scenario.size,
             tables=state.tables,
         )
 
@@ -79,7 +84,8 @@ class Crowding(AbstractModel):
         bend = jax.grad(lambda u: jnp.sum(jax.grad(lambda u: jnp.sum(barrier(u)))(u)))
         size = jnp.maximum(capacity * jnp.sum(capacity, axis=0, keepdims=True), 1e-9)
         curvature = jnp.where(capacity > 0, bend(_share(load, capacity)) / size, 0.0)
-        return self._cost(context, load) + 0.5 * jnp.sum(curvature * variance)
+        spread = 0.5 * self.weight * jnp.sum(curvature * variance)
+        return self._cost(context, load) + spread
 
     def begin(self, context: Context) -> Position:
         return Position(context.running, context.queued)
@@ -87,31 +93,27 @@ class Crowding(AbstractModel):
     def turn(
         self, context: Context, position: Position, agent: Int[Array, ""]
     ) -> Float[Array, " A"]:
-        return self._charge(context, position, context.demand[agent])[0]
+        return self._charge(context, position, context.demand[agent])
 
     def move(
         self, context: Context, position: Position, agent: Int[Array, ""], action: Int[Array, ""]
     ) -> Position:
         demand = context.demand[agent]
-        _, chosen, fits = self._charge(context, position, demand)
-        return self._put(position, self._server(chosen, action), fits[action], demand)
+        return self._put(position, *self._give(context, position, demand, action), demand)
 
     def alternatives(self, context: Context, action: Int[Array, " N"]) -> Float[Array, "N A"]:
         def place(position, agent):
             demand = context.demand[agent]
-            _, chosen, fits = self._charge(context, position, demand)
-            here = self._server(chosen, action[agent])
-            after = self._put(position, here, fits[action[agent]], demand)
-            own = jax.tree.map(jnp.subtract, after, position)
-            return after, own
+            given = self._give(context, position, demand, action[agent])
+            return self._put(position, *given, demand), given
 
         agents = jnp.arange(action.shape[0])
-        end, own = jax.lax.scan(place, self.begin(context), agents)
+        end, given = jax.lax.scan(place, self.begin(context), agents)
 
-        def charge(own, demand):
-            return self._charge(context, jax.tree.map(jnp.subtract, end, own), demand)[0]
+        def charge(server, fits, demand):
+            return self._charge(context, self._put(end, server, fits, -demand), demand)
 
-        return jax.vmap(charge)(own, context.demand)
+        return jax.vmap(charge)(*given, context.demand)
 
     def alignment(self, context: Context, action: Int[Array, " N"]) -> dict[str, Scalar]:
         load = self._load(context, jax.nn.one_hot(action, self.env.groups))
@@ -130,47 +132,50 @@ class Crowding(AbstractModel):
         share = capacity / jnp.maximum(jnp.sum(capacity, axis=0, keepdims=True), 1e-9)
         price = jnp.mean(context.price.reshape(self.env.groups, -1), axis=1)
         crowding = jnp.sum(share * barrier(_share(load, capacity)))
-        return crowding + jnp.sum(price[:, None] * load)
+        return self.weight * crowding + jnp.sum(price[:, None] * load)
 
     def _charge(
         self, context: Context, position: Position, demand: Int[Array, " R"]
-    ) -> tuple[Float[Array, " G"], Bool[Array, "G S"], Bool[Array, " G"]]:
-        """Per group: the charge for one more job, the server it would go to, and whether it
-        fits."""
-        env = self.env
-        committed = position.running + position.queued
-        chosen, fits = env.best_fit(
-            context.capacity,
-            context.place,
-            position.running,
-            committed,
-            jnp.broadcast_to(demand, (env.groups, demand.shape[0])),
-        )
-        capacity = env.natural(context.capacity)
+    ) -> Float[Array, " G"]:
+        """What one more job costs in each group: on the server that it would go to."""
+        env, committed = self.env, position.running + position.queued
+        near = Near(context.capacity, context.place, position.running, position.queued)
+        chosen, fits = env.best_fit(env.by_group(near), demand[None])
+        capacity, price = context.capacity, context.price
+        if env.groups < env.workload.servers:
+            size = env.workload.servers // env.groups
+            server = jnp.arange(env.groups) * size + chosen
+            capacity, price, committed = capacity[server], price[server], committed[server]
+        capacity = env.natural(capacity)
         before, job = env.natural(committed), env.natural(demand)[None]
-        total = jnp.sum(capacity, axis=0, keepdims=True)
+        total = jnp.sum(context.tables.capacity, axis=0, keepdims=True)
         rise = barrier(_share(before + job, capacity)) - barrier(_share(before, capacity))
-        charge = jnp.sum(capacity / jnp.maximum(total, 1e-9) * rise, axis=-1)
-        charge = charge + context.price * jnp.sum(job)
-        charge = jnp.sum(chosen * charge.reshape(chosen.shape), axis=-1)
-        wait = env.queue_weight * self.blocking / env.workload.servers
-        return charge + wait * ~fits, chosen, fits
+        charge = self.weight * jnp.sum(capacity / jnp.maximum(total, 1e-9) * rise, axis=-1)
+        return charge + price * jnp.sum(job) + context.wait * ~fits
 
-    def _server(self, chosen: Bool[Array, "G S"], group: Int[Array, ""]) -> Bool[Array, " M"]:
-        """The server that a group gives, one-hot over all."""
-        return (chosen & (jnp.arange(self.env.groups) == group)[:, None]).reshape(-1)
+    def _give(
+        self,
+        context: Context,
+        position: Position,
+        demand: Int[Array, " R"],
+        group: Int[Array, ""],
+    ) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+        """The server of a group that a job goes to, and whether it fits there."""
+        env = self.env
+        near = Near(context.capacity, context.place, position.running, position.queued)
+        chosen, fits = env.best_fit(env.in_group(near, group), demand)
+        return group * (env.workload.servers // env.groups) + chosen, fits
 
     def _put(
         self,
         position: Position,
-        server: Bool[Array, " M"],
+        server: Int[Array, ""],
         fits: Bool[Array, ""],
         demand: Int[Array, " R"],
     ) -> Position:
-        load = jnp.where(server[:, None], demand[None], 0)
         return Position(
-            running=position.running + jnp.where(fits, load, 0),
-            queued=position.queued + jnp.where(fits, 0, load),
+            running=position.running.at[server].add(jnp.where(fits, demand, 0)),
+            queued=position.queued.at[server].add(jnp.where(fits, 0, demand)),
         )
 
 

@@ -1,6 +1,7 @@
 """From a configuration to a domain."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from descant.core.types import Spec
 from descant.domains.cloud import Config
 from descant.domains.cloud import instances as cloud
 from descant.domains.cloud.barrier import Crowding
+from descant.domains.cloud.bound import bound
 from descant.domains.cloud.env import Cluster, sizes, supplies
 from descant.domains.cloud.model import Placement, prepare
 from descant.domains.cloud.rules import rules
@@ -34,7 +36,7 @@ def build(config: Config, groups: int) -> Domain:
         UserError: the trace cannot be used.
     """
     workload = _replay(config) if config.trace else _paper(config, groups)
-    full = config.observation == "full"
+    view = config.observation
     resources = len(workload.resources)
     kappa = config.kappa if config.model == "efficiency" else 0.0
     env = Cluster(
@@ -42,13 +44,13 @@ def build(config: Config, groups: int) -> Domain:
             agents=config.agents or _slots(config, workload),
             actions=groups,
             horizon=config.horizon,
-            entities=config.servers,
-            supplies=supplies(resources, full),
-            **sizes(resources, full),
+            entities=groups if view == "clusters" else config.servers,
+            supplies=supplies(resources, view),
+            **sizes(resources, view),
         ),
         workload=workload,
         groups=groups,
-        full=full,
+        view=view,
         queue_weight=config.queue_weight,
         energy_weight=_energy_weight(config),
         total_capacity=config.reward_scale == "total",
@@ -56,9 +58,13 @@ def build(config: Config, groups: int) -> Domain:
         prepare=lambda scenario: prepare(env, kappa, scenario),
     )
     model = (
-        Crowding(env=env, blocking=config.blocking)
+        Crowding(env=env, weight=config.barrier, blocking=config.blocking)
         if config.model == "crowding"
-        else Placement(env=env)
+        else Placement(
+            env=env,
+            plan="queueing" if config.model == "queueing" else "water",
+            congestion=config.barrier,
+        )
     )
     return Domain(
         name="cloud",
@@ -67,6 +73,7 @@ def build(config: Config, groups: int) -> Domain:
         rules=rules(env, model),
         headline="best-fit",
         figures=("utilisation", "queue", "energy", "buffered"),
+        bound=partial(bound, env),
     )
 
 
@@ -94,6 +101,8 @@ def _paper(config: Config, groups: int) -> Paper:
     slowest = cloud.EFFICIENCY[:, 0].min()
     return Paper(
         servers=config.servers,
+        fewest=config.fewest or config.servers,
+        step=config.servers // groups,
         ordered=groups < config.servers,
         by_capacity=true,
         load=(low, high),
@@ -125,6 +134,7 @@ def _replay(config: Config) -> Replay:
         duration=jnp.asarray(ticks, jnp.int32),
         gap=jnp.asarray(gap, jnp.float32),
         servers=config.servers,
+        fewest=config.servers,
         resources=trace.resources,
         load=config.utilisation,
         horizon=config.horizon,

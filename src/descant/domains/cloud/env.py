@@ -8,18 +8,22 @@ tick are placed one after another: each sees what those before it have taken. Re
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.env import AbstractEnv
 from descant.core.types import Key, Observation, PyTree, Spec, Step, World
+from descant.domains.cloud import clusters
 from descant.domains.cloud import instances as cloud
 from descant.domains.cloud.workload import AbstractWorkload, Scenario
 from descant.ops.loops import while_any
+from descant.ops.ordering import best_listed
 
+View = Literal["full", "paper", "clusters"]
 QUEUE_SCALE = 50.0
 """Local queue length that observations take as one, and clip at; appendix H.2."""
 
@@ -70,6 +74,15 @@ class Hand(NamedTuple):
     active: Bool[Array, " N"]
 
 
+class Near(NamedTuple):
+    """Servers that a job may go to, in groups or one group."""
+
+    capacity: Int[Array, "*g S R"]
+    place: Int[Array, "*g S"]
+    running: Int[Array, "*g S R"]
+    queued: Int[Array, "*g S R"]
+
+
 class Cluster(AbstractEnv):
     """A cluster of `servers` in `groups` of consecutive servers; an action names a group.
 
@@ -80,8 +93,9 @@ class Cluster(AbstractEnv):
     spec: Spec = eqx.field(static=True)
     workload: AbstractWorkload
     groups: int = eqx.field(static=True)
-    full: bool = eqx.field(static=True)
-    """Whether observations hold committed load and free capacity, beyond what the paper lists."""
+    view: View = eqx.field(static=True)
+    """What observations hold: the paper's seven numbers of every server, its 28 of every cluster,
+    or, in full, committed load and free capacity of every server, too."""
     queue_weight: float = eqx.field(static=True)
     energy_weight: float = eqx.field(static=True)
     total_capacity: bool = eqx.field(static=True)
@@ -136,8 +150,11 @@ class Cluster(AbstractEnv):
     def hand(self, state: State) -> Hand:
         """The jobs that leave the buffer this tick, oldest first, at most one per agent."""
         scenario = state.scenario
-        job = state.dispatched + jnp.arange(self.spec.agents)
+        slot = jnp.arange(self.spec.agents)
+        job = state.dispatched + slot
         active = job < jnp.minimum(self._arrived(state), self.workload.jobs)
+        if self.varied:
+            active = active & (slot < self.slots(scenario))
         rows = scenario.rows(job)
         return Hand(
             job=job,
@@ -145,6 +162,15 @@ class Cluster(AbstractEnv):
             duration=scenario.duration[rows],
             active=active,
         )
+
+    @property
+    def varied(self) -> bool:
+        """Whether scenarios differ in size."""
+        return self.workload.fewest < self.workload.servers
+
+    def slots(self, scenario: Scenario) -> Int[Array, ""]:
+        """Agents of a scenario: as many for each server as at full size."""
+        return self.spec.agents * scenario.size // self.workload.servers
 
     def place(self, state: State, action: Int[Array, " N"]) -> State:
         """Dispatch the jobs at hand to groups.
@@ -181,12 +207,11 @@ class Cluster(AbstractEnv):
         some = first < agents
         agent = jnp.minimum(first, agents - 1)
         demand = jnp.where(some[:, None], hand.demand[agent], 0)
-        chosen, fits = self.best_fit(
-            scenario.capacity, scenario.place, servers.running, servers.committed, demand
-        )
-        size = chosen.shape[1]
+        near = Near(scenario.capacity, scenario.place, servers.running, servers.queued)
+        chosen, fits = self.best_fit(self.by_group(near), demand)
+        size = self.workload.servers // groups
         # With one server per group they are all servers in order: no index is needed.
-        server = None if size == 1 else jnp.arange(groups) * size + jnp.argmax(chosen, axis=-1)
+        server = None if size == 1 else jnp.arange(groups) * size + chosen
         servers = self._enqueue(servers, server, some & ~fits, hand.job[agent], demand)
         servers = self._start(
             scenario, time, servers, server, some & fits, demand, hand.duration[agent]
@@ -194,31 +219,30 @@ class Cluster(AbstractEnv):
         placed = first[action] == index
         return pending & ~placed, servers
 
+    def by_group(self, tables: PyTree) -> PyTree:
+        """Numbers of servers [M, ...], group by group [G, S, ...]."""
+        return jax.tree.map(lambda x: x.reshape(self.groups, -1, *x.shape[1:]), tables)
+
+    def in_group(self, tables: PyTree, group: Int[Array, ""]) -> PyTree:
+        """Numbers of the servers of one group."""
+        size = self.workload.servers // self.groups
+        return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, group * size, size), tables)
+
     def best_fit(
-        self,
-        capacity: Int[Array, "M R"],
-        place: Int[Array, " M"],
-        running: Int[Array, "M R"],
-        committed: Int[Array, "M R"],
-        demand: Int[Array, "G R"],
-    ) -> tuple[Bool[Array, "G S"], Bool[Array, " G"]]:
-        """For one job per group: the server of the group it goes to (one-hot), and whether it
-        fits."""
-        if self.groups == self.workload.servers:
-            fits = jnp.all(running + demand <= capacity, axis=-1)
-            return jnp.ones((self.groups, 1), bool), fits
-        split = (self.groups, -1, demand.shape[-1])
-        capacity, running = capacity.reshape(split), running.reshape(split)
-        demand = demand[:, None]
+        self, near: Near, demand: Int[Array, "*#g R"]
+    ) -> tuple[Int[Array, "*g"], Bool[Array, "*g"]]:
+        """For a job in a group: the server of the group it goes to, and whether it fits there."""
+        capacity, place, running, queued = near
+        demand = demand[..., None, :]
         fits = jnp.all(running + demand <= capacity, axis=-1)
-        used = dominant(running, capacity)
-        load = dominant(committed.reshape(split), capacity)
+        if fits.shape[-1] == 1:
+            return jnp.zeros(fits.shape[:-1], jnp.int32), fits[..., 0]
+        used, load = dominant(running, capacity), dominant(running + queued, capacity)
         if self.guarded:
             load = jnp.where(jnp.all(demand <= capacity, axis=-1), load, jnp.inf)
         anywhere = jnp.any(fits, axis=-1)
-        score = jnp.where(anywhere[:, None], jnp.where(fits, used, -1.0), -load)
-        server = first_best(score, place.reshape(self.groups, -1))
-        return jnp.arange(fits.shape[1])[None] == server[:, None], anywhere
+        score = jnp.where(anywhere[..., None], jnp.where(fits, used, -1.0), -load)
+        return best_listed(score, place), anywhere
 
     def _start(self, scenario, time, servers, server, starts, demand, duration) -> Servers:
         """Start at most one job on each of these servers; it ends ceil(duration / efficiency) ticks
@@ -342,7 +366,7 @@ class Cluster(AbstractEnv):
         scenario, servers = state.scenario, state.servers
         buffered = self.buffered(state)
         waiting = buffered + jnp.sum(servers.waiting)
-        queue = self.queue_weight * waiting / self.workload.servers
+        queue = self.queue_weight * waiting / scenario.size
         used = jnp.sum(self.natural(servers.running), axis=-1)
         work = jnp.sum(used / (scenario.efficiency[:, 0] / 1000))
         energy = self.energy_weight * work / self.total(scenario.capacity)
@@ -363,32 +387,53 @@ class Cluster(AbstractEnv):
         scale = jnp.array(self.workload.job_scale)
         active = hand.active
         locals_ = hand.demand / scale[None]
-        if self.full:
+        if self.view == "full":
             locals_ = jnp.concatenate([locals_, jnp.log1p(100 * locals_)], axis=-1)
         return Observation(
             local=locals_,
-            world=World(entities=self._entities(state), globals=self._globals(state, active)),
+            world=World(
+                entities=self._entities(state),
+                globals=self._globals(state, locals_, active),
+                present=self._seen(state.scenario),
+            ),
             mask=self._legal(state, hand),
             active=active,
         )
 
     def _legal(self, state: State, hand: Hand) -> Bool[Array, "#N G"]:
+        if self.varied:
+            return self._present(state.scenario).reshape(self.groups, -1)[None, :, 0]
         if not self.guarded:
             return jnp.ones((1, self.groups), bool)
         capacity = state.scenario.capacity
         possible = jnp.all(hand.demand[:, None] <= capacity[None], axis=-1)
         return jnp.any(possible.reshape(possible.shape[0], self.groups, -1), axis=-1)
 
-    def _entities(self, state: State) -> Float[Array, "M F"]:
+    def _present(self, scenario: Scenario) -> Bool[Array, " M"]:
+        return jnp.arange(self.workload.servers) < scenario.size
+
+    def _seen(self, scenario: Scenario) -> Bool[Array, " K"] | None:
+        if not self.varied:
+            return None
+        present = self._present(scenario)
+        return present if self.view != "clusters" else present.reshape(self.groups, -1)[:, 0]
+
+    def _entities(self, state: State) -> Float[Array, "K F"]:
         scenario, servers = state.scenario, state.servers
         capacity = scenario.capacity
+        if self.view == "clusters":
+            efficiency = scenario.efficiency[:, 0] / 1000
+            queue = jnp.minimum(servers.waiting / QUEUE_SCALE, 1.0)
+            used = servers.running[:, :2] / jnp.maximum(capacity[:, :2], 1)
+            tables = (used, capacity[:, :2], efficiency, queue)
+            return clusters.describe(*self.by_group(tables))
         columns = [
             servers.running / jnp.maximum(capacity, 1),
             jnp.minimum(servers.waiting / QUEUE_SCALE, 1.0)[:, None],
             scenario.efficiency / 1000,
             capacity / jnp.array([self.workload.capacity_scale]),
         ]
-        if self.full:
+        if self.view == "full":
             scale = jnp.array([self.workload.job_scale])
             left = capacity - servers.running
             columns += [
@@ -398,18 +443,22 @@ class Cluster(AbstractEnv):
             ]
         return jnp.concatenate(columns, axis=-1)
 
-    def _globals(self, state: State, active: Bool[Array, " N"]) -> Float[Array, " G"]:
+    def _globals(
+        self, state: State, demand: Float[Array, "N D"], active: Bool[Array, " N"]
+    ) -> Float[Array, " G"]:
         servers = state.servers
         time = state.time / self.spec.horizon
-        if not self.full:
+        if self.view == "clusters":
+            return jnp.concatenate([clusters.jobs(demand[:, :2], active), time[None]])
+        if self.view == "paper":
             return time[None]
-        m = self.workload.servers
+        m = state.scenario.size
         total = jnp.sum(state.scenario.capacity.astype(jnp.float32), axis=0)
         load = jnp.sum(servers.committed.astype(jnp.float32), axis=0) / jnp.maximum(total, 1)
         pressure = jnp.stack(
             [
                 time,
-                jnp.sum(active) / self.spec.agents,
+                jnp.sum(active) / self.slots(state.scenario),
                 jnp.log1p(self.buffered(state) / m),
                 jnp.log1p(jnp.sum(servers.waiting) / m),
             ]
@@ -436,12 +485,6 @@ def dominant(load: Int[Array, "*n R"], capacity: Int[Array, "*n R"]) -> Float[Ar
     return jnp.max(share, axis=-1)
 
 
-def first_best(score: Float[Array, "*n S"], place: Int[Array, "*n S"]) -> Int[Array, "*n"]:
-    """Index of the highest score; among equals, of the one first in the operator's list."""
-    best = score == jnp.max(score, axis=-1, keepdims=True)
-    return jnp.argmin(jnp.where(best, place, jnp.iinfo(jnp.int32).max), axis=-1)
-
-
 class Sizes(TypedDict):
     """Feature counts of observations."""
 
@@ -450,8 +493,15 @@ class Sizes(TypedDict):
     globals: int
 
 
-def sizes(resources: int, full: bool) -> Sizes:
+def sizes(resources: int, view: View) -> Sizes:
     """Feature counts of observations, for `Spec`."""
+    if view == "clusters":
+        return {
+            "local": resources,
+            "features": clusters.FEATURES,
+            "globals": clusters.GLOBALS,
+        }
+    full = view == "full"
     entity = 2 * resources + 3
     return {
         "local": resources * (2 if full else 1),
@@ -460,8 +510,10 @@ def sizes(resources: int, full: bool) -> Sizes:
     }
 
 
-def supplies(resources: int, full: bool) -> tuple[tuple[int, int, int], ...]:
+def supplies(resources: int, view: View) -> tuple[tuple[int, int, int], ...]:
     """Demand of the job at hand, what committed load leaves, and capacity, where all are
     observed."""
+    if view != "full":
+        return ()
     left = 2 * resources + 3 + resources
-    return tuple((r, left + r, left + resources + r) for r in range(resources)) if full else ()
+    return tuple((r, left + r, left + resources + r) for r in range(resources))

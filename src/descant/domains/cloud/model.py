@@ -1,7 +1,8 @@
 """Where load should be: the fluid view of a cluster, in which an efficient one fills by plan."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -21,6 +22,8 @@ class Tables(NamedTuple):
     """Water level at which each group starts to fill; one higher, it is full."""
     energy: Float[Array, " G"]
     """Reward lost per tick and natural unit of load in the group."""
+    price: Float[Array, " G"]
+    """The same times the longer stay on a slow server."""
     level: Float[Array, " L"]
     """Water levels at which a group starts to fill or is full, ascending."""
     filled: Float[Array, "L R"]
@@ -46,13 +49,18 @@ class Placement(AbstractTargetModel):
     $0 \le x_j \le \mu_j$, per resource, which is $\tilde x_j = \mu_j\,\mathrm{clip}(\nu - b_j, 0,
     1)$ (water filling). `proportional` has b = 0: load in proportion to capacity, Yang & Liu
     (2026), eq. 16. `efficiency` has $b_j = \kappa / \eta_j^2$: energy is charged per tick, and a
-    slow server also holds the job longer. Load beyond all capacity spreads in proportion to it.
+    slow server also holds the job longer. `queueing` puts the mean queue of an M/M/1 server in the
+    place of the square, see `settle`. Load beyond all capacity spreads in proportion to it.
 
     Coordinates are weighted with $1 / (\mu_j \sum_j \mu_j)$, the Hessian of the paper's load
     imbalance (eq. 15) per resource: in raw units memory would be 99.5 % of the signal.
     """
 
     env: Cluster
+    plan: Literal["water", "queueing"] = eqx.field(static=True, default="water")
+    congestion: float = eqx.field(static=True, default=1.0)
+    """Weight of queues in `queueing`: M/M/1 overstates those of servers that run many jobs at a
+    time."""
 
     def context(self, state: State) -> Context:
         tables: Tables = state.tables
@@ -61,7 +69,7 @@ class Placement(AbstractTargetModel):
         total = jnp.sum(load, axis=0) + jnp.sum(demand, axis=0)
         return Context(
             load=load,
-            reference=fill(tables, total),
+            reference=self._target(tables, total),
             capacity=tables.capacity,
             energy=tables.energy,
             demand=demand,
@@ -92,6 +100,12 @@ class Placement(AbstractTargetModel):
     def rewards(self, context: Context, x: Float[Array, " M"]) -> dict[str, Scalar]:
         load = x.reshape(context.load.shape)
         return stand_ins(self.env, context.capacity, context.energy, load)
+
+    def _target(self, tables: Tables, total: Float[Array, " R"]) -> Float[Array, "G R"]:
+        if self.plan == "queueing":
+            weight = self.congestion * self.env.queue_weight
+            return settle(tables.capacity, tables.price, weight, total)
+        return fill(tables, total)
 
 
 def stand_ins(
@@ -141,10 +155,12 @@ def prepare(env: Cluster, kappa: float, scenario: Scenario) -> Tables:
         started = jnp.searchsorted(starts, level, side="right")
         return level[:, None] * size[started] - offset[started]
 
+    energy = env.energy_weight / (efficiency * env.total(scenario.capacity))
     return Tables(
         capacity=capacity,
         start=start,
-        energy=env.energy_weight / (efficiency * env.total(scenario.capacity)),
+        energy=energy,
+        price=energy / efficiency,
         level=level,
         filled=poured(level) - poured(level - 1),
     )
@@ -163,6 +179,59 @@ def fill(tables: Tables, total: Float[Array, " R"]) -> Float[Array, "G R"]:
     held = tables.capacity * jnp.clip(level[None] - tables.start[:, None], 0, 1)
     over = total / jnp.maximum(jnp.sum(tables.capacity, axis=0), 1e-6)
     return held * jnp.maximum(1.0, over)[None]
+
+
+FULL = 0.999
+"""Share of all capacity up to which queueing is in balance; beyond, all groups fill up together."""
+HALVINGS = 26
+
+
+def settle(
+    capacity: Float[Array, "G R"],
+    price: Float[Array, " G"],
+    weight: float,
+    total: Float[Array, " R"],
+) -> Float[Array, "G R"]:
+    r"""Least energy and queueing: $\min \sum_j p_j x_j + \frac{w_1}{G} \sum_j
+    \frac{u_j^2}{1 - u_j}$ with $u_j = x_j / \mu_j$, $\sum_j x_j = C$, $0 \le x_j \le \mu_j$, per
+    resource.
+
+    At the optimum all groups with load have the same marginal cost $\nu = p_j + \frac{w_1}{G
+    \mu_j} ((1 - u_j)^{-2} - 1)$, and no other has a lower one. Halving finds $\nu$ between the
+    lowest and the highest marginal cost of load in proportion to capacity; a last step along the
+    slope takes up what rounding leaves.
+    """
+    there = capacity > 0
+    size = jnp.where(there, capacity, 1.0)
+    scale = weight / (capacity.shape[0] * size)
+    whole = jnp.sum(capacity, axis=0)
+    wanted = jnp.minimum(total, FULL * whole)
+    share = wanted / jnp.maximum(whole, 1e-6)
+    even = price[:, None] + scale * ((1 - share) ** -2 - 1)[None]
+    low = jnp.min(jnp.where(there, even, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(there, even, -jnp.inf), axis=0)
+
+    def root(level):
+        return jnp.sqrt(1 + jnp.maximum(level[None] - price[:, None], 0.0) / scale)
+
+    def held(level):
+        r = root(level)
+        # 1 - 1/r without cancellation where hardly anything is held.
+        return jnp.where(there, size * (r * r - 1) / (r * (r + 1)), 0.0)
+
+    def halve(_, ends):
+        low, high = ends
+        middle = 0.5 * (low + high)
+        above = jnp.sum(held(middle), axis=0) > wanted
+        return jnp.where(above, low, middle), jnp.where(above, middle, high)
+
+    low, high = jax.lax.fori_loop(0, HALVINGS, halve, (low, high))
+    level = 0.5 * (low + high)
+    load = held(level)
+    slope = jnp.where(load > 0, size / (2 * scale * root(level) ** 3), 0.0)
+    missing = (wanted - jnp.sum(load, axis=0)) / jnp.maximum(jnp.sum(slope, axis=0), 1e-12)
+    load = jnp.clip(load + missing[None] * slope, 0, capacity)
+    return load * (total / jnp.maximum(wanted, 1e-6))[None]
 
 
 def _by_group(load: Float[Array, "M R"], groups: int) -> Float[Array, "G R"]:

@@ -6,6 +6,7 @@ server it would pick, with Best-Fit inside, as for everybody.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,8 +16,9 @@ from jaxtyping import Array, Bool, Float, Int
 from descant.core.domain import Rule
 from descant.core.model import AbstractModel
 from descant.core.types import Key, Observation
-from descant.domains.cloud.env import Cluster, State, dominant, first_best
+from descant.domains.cloud.env import Cluster, Near, State, dominant
 from descant.ops.loops import while_any
+from descant.ops.ordering import best_listed, ordinal
 
 
 class View(NamedTuple):
@@ -183,11 +185,14 @@ def slope_greedy(env: Cluster, model: AbstractModel) -> Rule:
             live = i < count
             agent = jnp.minimum(i, env.spec.agents - 1)
             charge = jnp.where(legal[agent], model.turn(context, position, agent), jnp.inf)
-            choice = first_best(-charge, place)
-            after = model.move(context, position, agent, choice)
-            position = jax.tree.map(lambda new, old: jnp.where(live, new, old), after, position)
-            here = live & (jnp.arange(env.spec.agents) == i)
-            return i + 1, position, jnp.where(here, choice, action)
+            choice = best_listed(-charge, place)
+            # Once all have chosen, only what they chose is of interest.
+            position = model.move(context, position, agent, choice)
+            return (
+                i + 1,
+                position,
+                action.at[jnp.where(live, i, env.spec.agents)].set(choice, mode="drop"),
+            )
 
         place = jnp.min(state.scenario.place.reshape(env.groups, -1), axis=-1)
         constants = (context, jnp.sum(hand.active), legal, place)
@@ -204,58 +209,48 @@ def _decide(
     must_fit: bool,
 ) -> Int[Array, " N"]:
     hand = env.hand(state)
-    size = env.workload.servers // env.groups
     servers = state.servers
     allowed = jnp.broadcast_to(allowed, (env.spec.agents, env.workload.servers))
     constants = (hand.demand, jnp.sum(hand.active), allowed, state.scenario)
     # Nothing is known before the first turn; inactive agents keep group 0, which has no effect.
     start = (jnp.int32(0), servers.running, servers.queued, servers.waiting)
     start = (*start, jnp.zeros((env.spec.agents,), jnp.int32))
+    return while_any(
+        lambda c, carry: carry[0] < c[1],
+        partial(_turn, env, score, must_fit),
+        constants,
+        start,
+    )[-1]
 
-    def turn(constants, carry):
-        demands, count, allowed, scenario = constants
-        i, running, queued, waiting, action = carry
-        live = i < count
-        demand = demands[jnp.minimum(i, env.spec.agents - 1)]
-        legal = allowed[jnp.minimum(i, env.spec.agents - 1)]
-        capacity = scenario.capacity
-        view = View(
-            capacity,
-            scenario.efficiency[:, 0],
-            scenario.place,
-            running,
-            queued,
-            waiting,
-        )
-        server = _pick(view, demand, legal, score, must_fit)
-        group = server // size
-        chosen, fits = env.best_fit(
-            capacity,
-            scenario.place,
-            running,
-            running + queued,
-            jnp.broadcast_to(demand, (env.groups, len(demand))),
-        )
-        # One-hot over servers: the group's own choice.
-        here = (chosen & (jnp.arange(env.groups) == group)[:, None]).reshape(-1) & live
-        starts = here & fits[group]
-        waits = here & ~fits[group]
-        return (
-            i + 1,
-            running + jnp.where(starts[:, None], demand, 0),
-            queued + jnp.where(waits[:, None], demand, 0),
-            waiting + waits,
-            jnp.where(live & (jnp.arange(env.spec.agents) == i), group, action),
-        )
 
-    return while_any(lambda c, carry: carry[0] < c[1], turn, constants, start)[-1]
+def _turn(env: Cluster, score: Score, must_fit: bool, constants, carry):
+    demands, count, allowed, scenario = constants
+    i, running, queued, waiting, action = carry
+    live = i < count
+    agent = jnp.minimum(i, env.spec.agents - 1)
+    demand = demands[agent]
+    view = View(
+        scenario.capacity, scenario.efficiency[:, 0], scenario.place, running, queued, waiting
+    )
+    size = env.workload.servers // env.groups
+    group = _pick(view, demand, allowed[agent], score, must_fit) // size
+    near = env.in_group(Near(view.capacity, view.place, running, queued), group)
+    chosen, fits = env.best_fit(near, demand)
+    server = group * size + chosen
+    return (
+        i + 1,
+        running.at[server].add(jnp.where(live & fits, demand, 0)),
+        queued.at[server].add(jnp.where(live & ~fits, demand, 0)),
+        waiting.at[server].add(live & ~fits),
+        action.at[jnp.where(live, agent, env.spec.agents)].set(group, mode="drop"),
+    )
 
 
 def _pick(view: View, demand, legal, score: Score, must_fit: bool) -> Int[Array, ""]:
     fits = legal & jnp.all(view.running + demand[None] <= view.capacity, axis=-1)
     among = fits if must_fit else legal
     first, second = score(view, demand)
-    first = jnp.where(among, first, -jnp.inf)
+    first = ordinal(jnp.where(among, first, -jnp.inf))
     second = jnp.where(first == jnp.max(first), second, -jnp.inf)
     least = jnp.where(legal, -view.committed(), -jnp.inf)
-    return first_best(jnp.where(jnp.any(among), second, least), view.place)
+    return best_listed(jnp.where(jnp.any(among), second, least), view.place)

@@ -186,7 +186,9 @@ def load(path: Path) -> Trace:
 
 def _files(trace: Trace, rejects: bytes) -> dict[str, bytes]:
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: getattr(trace, name) for name in ARRAYS})
+    # Columns first is how numpy stores what was transposed; we load rows first alone.
+    arrays: dict[str, Any] = {name: np.ascontiguousarray(getattr(trace, name)) for name in ARRAYS}
+    np.savez(buffer, **arrays)
     packed = buffer.getvalue()
     about = {
         "format": FORMAT,

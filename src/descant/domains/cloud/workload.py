@@ -35,6 +35,8 @@ class Scenario(eqx.Module):
     """Ticks on a server of efficiency 1000."""
     offset: Int[Array, ""]
     """Job i takes row (offset + i) mod J."""
+    size: Int[Array, ""]
+    """Servers that are there: the first ones. Those behind them have no capacity."""
 
     def rows(self, job: Int[Array, "*n"]) -> Int[Array, "*n"]:
         """Rows of the job table for job numbers."""
@@ -45,6 +47,9 @@ class AbstractWorkload(eqx.Module):
     """A distribution over scenarios."""
 
     servers: eqx.AbstractVar[int]
+    """Most servers of a scenario."""
+    fewest: eqx.AbstractVar[int]
+    """Fewest servers of a scenario."""
     resources: eqx.AbstractVar[tuple[str, ...]]
     horizon: eqx.AbstractVar[int]
     jobs: eqx.AbstractVar[int]
@@ -76,6 +81,9 @@ class Paper(AbstractWorkload):
     """The calibrated environment of Yang & Liu (2026), appendix H."""
 
     servers: int = eqx.field(static=True)
+    fewest: int = eqx.field(static=True)
+    step: int = eqx.field(static=True)
+    """Servers come in multiples of this, so that groups are whole."""
     ordered: bool = eqx.field(static=True)
     """Sort servers by capacity, so that consecutive ones form clusters of like machines."""
     by_capacity: bool = eqx.field(static=True)
@@ -95,14 +103,22 @@ class Paper(AbstractWorkload):
     def draw(self, key: Key) -> Scenario:
         types, load, noise, count, jobs = jax.random.split(key, 5)
         kind = jax.random.choice(types, len(cloud.SHARE), (self.servers,), p=cloud.SHARE)
-        place = jnp.arange(self.servers)
+        place, size = jnp.arange(self.servers), jnp.int32(self.servers)
+        absent = jnp.zeros((self.servers,), bool)
+        if self.fewest < self.servers:
+            least, most = -(-self.fewest // self.step), self.servers // self.step
+            steps = jax.random.randint(jax.random.fold_in(key, 1), (), least, most + 1)
+            size = steps * self.step
+            absent = place >= size
         if self.ordered:
-            place = jnp.argsort(jnp.asarray(_SIZE)[kind])
+            # Whoever is absent stays behind all others.
+            place = jnp.argsort(jnp.asarray(_SIZE)[kind] + len(_SIZE) * absent)
             kind = kind[place]
-        capacity = jnp.asarray(cloud.CAPACITY)[kind]
+        capacity = jnp.where(absent[:, None], 0, jnp.asarray(cloud.CAPACITY)[kind])
         efficiency = jnp.asarray(cloud.EFFICIENCY)[kind]
         low, high = self.load
-        base = jax.random.uniform(load, minval=low, maxval=high) * self._rate(capacity, efficiency)
+        target = jax.random.uniform(load, minval=low, maxval=high)
+        base = target * self._rate(capacity, efficiency, size)
         time = jnp.arange(self.horizon)
         tide = 1 + cloud.TIDE * jnp.sin(2 * jnp.pi * time / cloud.PERIOD)
         rate = base * jnp.maximum(
@@ -118,12 +134,15 @@ class Paper(AbstractWorkload):
             demand=demand,
             duration=duration,
             offset=jnp.int32(0),
+            size=size,
         )
 
-    def _rate(self, capacity: Int[Array, "M R"], efficiency: Int[Array, "M 2"]) -> Float[Array, ""]:
+    def _rate(
+        self, capacity: Int[Array, "M R"], efficiency: Int[Array, "M 2"], size: Int[Array, ""]
+    ) -> Float[Array, ""]:
         """Jobs per tick at a target utilisation of one."""
         if not self.by_capacity:
-            return jnp.float32(self.servers)
+            return size.astype(jnp.float32)
         unit = jnp.array([cloud.UNITS[r] for r in self.resources])
         work = jnp.array(cloud.MEAN_DEMAND) * cloud.MEAN_DURATION
         effective = jnp.sum(capacity * (efficiency[:, :1] / 1000), axis=0) / unit
@@ -171,6 +190,7 @@ class Replay(AbstractWorkload):
     gap: Float[Array, " J"]
     """Seconds from each job to the next."""
     servers: int = eqx.field(static=True)
+    fewest: int = eqx.field(static=True)
     resources: tuple[str, ...] = eqx.field(static=True)
     load: tuple[float, float] = eqx.field(static=True)
     horizon: int = eqx.field(static=True)
@@ -211,6 +231,7 @@ class Replay(AbstractWorkload):
             demand=self.demand[row],
             duration=self.duration[row],
             offset=jnp.int32(0),
+            size=jnp.int32(self.servers),
         )
 
     def _full(self, capacity: Int[Array, "M R"], possible: Array) -> Float[Array, ""]:

@@ -1,0 +1,90 @@
+"""Evaluations as objects: here, what stands in them where a domain knows a bound."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from descant.core import discovery
+from descant.domains import cloud
+from descant.evaluate.session import _file, evaluate_domain
+from descant.train.folder import RunFolder
+
+CONFIG = cloud.Config(servers=3, horizon=45, arrivals=30, energy_weight=0.5, utilisation=(1.0, 1.0))
+NAMES = ("random", "best-fit")
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    """Two rules on three scenarios: with the bound, without, and in a domain that knows none."""
+    made = cloud.make(CONFIG)
+    rules = {name: made.rules[name] for name in NAMES}
+    made = replace(made, rules=rules, model=None)
+    seen = []
+
+    def counted(state):
+        seen.append(int(state.time))
+        return made.bound(state)
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def domain(**changes):
+            module = SimpleNamespace(make=lambda config: replace(made, **changes))
+            patch.setattr(discovery, "load", lambda kind, name: module)
+
+        domain(bound=counted)
+        with_bound = evaluate_domain("cloud", CONFIG, scenarios=3)
+        without = evaluate_domain("cloud", CONFIG, scenarios=3, bound=False)
+        assert seen == [0, 0, 0], "one bound for each scenario, from its first state"
+        domain(bound=None)
+        unknown = evaluate_domain("cloud", CONFIG, scenarios=3)
+    return SimpleNamespace(given=with_bound, off=without, unknown=unknown)
+
+
+def test_every_policy_stays_below_the_bound_of_its_scenario(evaluated):
+    bound = evaluated.given["bound"]
+    assert len(bound["values"]) == 3 and bound["seconds"] > 0
+    assert bound["mean"] == pytest.approx(np.mean(bound["values"]))
+    for policy in evaluated.given["policies"]:
+        assert np.all(np.array(policy["values"]) <= bound["values"]), policy["name"]
+
+
+def test_bounds_are_those_of_the_scenarios_that_are_played(evaluated):
+    """Scenarios differ by far more than a rule misses their bound by."""
+    best = next(p for p in evaluated.given["policies"] if p["name"] == "best-fit")
+    assert np.corrcoef(best["values"], evaluated.given["bound"]["values"])[0, 1] > 0.8
+
+
+def test_the_gap_is_what_could_be_gained_at_most(evaluated):
+    for policy in evaluated.given["policies"]:
+        gap = evaluated.given["bound"]["mean"] - policy["mean"]
+        assert gap > 0
+        assert policy["gap"] == {
+            "mean": pytest.approx(gap),
+            "relative": pytest.approx(gap / -policy["mean"]),
+        }
+
+
+@pytest.mark.parametrize("which", ["off", "unknown"])
+def test_without_a_bound_there_is_no_gap(evaluated, which):
+    found = getattr(evaluated, which)
+    assert found["bound"] is None
+    assert [policy["gap"] for policy in found["policies"]] == [None, None]
+    values = [policy["values"] for policy in found["policies"]]
+    assert values == [policy["values"] for policy in evaluated.given["policies"]]
+
+
+def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_own(tmp_path):
+    folder = RunFolder(tmp_path)
+    own = {"scenarios": 40, "scenario_seed": 2026, "mode": "act", "iteration": 10}
+    other = own | {"scenarios": 9, "scenario_seed": 3}
+    assert _file(folder, other, replace=False) == "evaluation.json"
+    folder.write_json("evaluation.json", own)
+    assert _file(folder, own, replace=False) == "evaluation.json"
+    assert _file(folder, other, replace=False) == "evaluation-9-3-act.json"
+    assert _file(folder, other, replace=True) == "evaluation.json"
+    assert _file(folder, other | {"iteration": 20}, replace=False) == "evaluation.json"
+    for damaged in ("{", "[1]", "{}"):
+        folder.write_text("evaluation.json", damaged)
+        assert _file(folder, other, replace=False) == "evaluation.json"
