@@ -136,13 +136,20 @@ def _base(settings: Settings, **values: Any) -> dict[str, Any]:
     return {f"{prefix}.{name}": value for name, value in values.items()}
 
 
+SMALL = 10
+"""Servers up to which an iteration holds few decisions, and more of them are taken."""
+
+
 def _sized(settings: Settings) -> dict[str, Any]:
-    """Fewer rollouts and smaller steps for large clusters, whose ticks hold many decisions each."""
+    """More iterations for small clusters; fewer rollouts and smaller steps for large ones, whose
+    ticks hold many decisions each."""
     servers = max(settings.domain.servers, *(settings.train.servers or (0, 0)))
+    if servers <= SMALL:
+        return {"train.iterations": 40}
     if servers < LARGE or settings.algorithm_name not in ("dgpg", "mappo"):
         return {}
     return {"train.rollouts": 2, "train.iterations": 5} | _base(
-        settings, minibatch=16, crowd=64, minibatches=64
+        settings, minibatch=16, crowd=64, minibatches=64, trust=1.0
     )
 
 

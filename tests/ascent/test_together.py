@@ -210,3 +210,22 @@ def test_a_crowd_is_judged_as_in_the_whole(given, advantage):
 
     each = [loss(jnp.array([agent])) for agent in range(AGENTS)]
     assert np.mean(each) == pytest.approx(loss(None), rel=1e-4)
+
+
+def test_an_actor_that_is_too_far_from_what_collected_rests(given, advantage):
+    """The policy differs from the one that collected, so a tight bound lets nothing move."""
+    policy = Independent(net=Tabular(LOGITS))
+
+    def run(**bound):
+        together = ascent(epochs=2, **bound)
+        zero, key = jnp.float32(0), jax.random.key(0)
+        moved, _, metrics = together(policy, together.init(policy), given, advantage, zero, key)
+        return np.asarray(moved.net.logits), float(metrics["rested"])
+
+    held, rested = run(trust=1e-9)
+    np.testing.assert_array_equal(held, LOGITS)
+    assert rested == 1
+    free, never = run()
+    assert never == 0
+    assert np.abs(free - LOGITS).max() > 0.01
+    np.testing.assert_array_equal(run(trust=1e9)[0], free)

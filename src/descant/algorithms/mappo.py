@@ -5,6 +5,7 @@ Yu et al. (2022), with the options that Yang & Liu (2026), appendix I, list for 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -72,6 +73,10 @@ class Config:
     """Weight of the entropy bonus at the first update."""
     entropy_stop: float = 1e-4
     """Weight at the last; between them a constant factor per iteration."""
+    trust: float | None = None
+    """Divergence from the policy that collected, in nats per decision, from which on the actor rests
+    until the next rollouts; `none` lets it go on. In large clusters the first updates could lead
+    where no rollout has been."""
     norm: float = 0.5
     """Largest norm of a gradient; actor and critic are clipped apart."""
     huber: float = 10.0
@@ -99,6 +104,8 @@ class Config:
         for name in ("clip", "rate", "critic_rate", "norm", "huber"):
             if not getattr(self, name) > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {getattr(self, name)}.")
+        if self.trust is not None and not self.trust > 0:
+            raise UserError(f"algorithm.trust: expected above 0 or none, got {self.trust}.")
         for name in ("discount", "trace"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"algorithm.{name}: expected 0 to 1, got {getattr(self, name)}.")
@@ -163,6 +170,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             minibatches=config.minibatches,
             clip=config.clip,
             norm=config.norm,
+            trust=math.inf if config.trust is None else config.trust,
             rate=decay(config.rate),
             entropy=Decay(start=config.entropy, stop=config.entropy_stop),
             # Agents that choose at the same time are assessed together in any case.

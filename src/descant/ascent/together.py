@@ -1,5 +1,6 @@
 """All agents move at once: clipped surrogate plus terms, in epochs over minibatches of ticks."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +42,9 @@ class Together(AbstractAscent):
     rate: Schedule
     entropy: Schedule
     terms: tuple[Term, ...] = ()
+    trust: float = eqx.field(static=True, default=math.inf)
+    """Divergence from the policy that collected, in nats per decision, from which on the actor
+    rests until the next rollouts: it knows nothing of the states that a far policy leads to."""
     crowd: int = eqx.field(static=True, default=0)
     """Agents of a tick that a step looks at, evenly spread and another set each time; 0 for all."""
 
@@ -82,16 +86,18 @@ class Together(AbstractAscent):
         acting = jnp.any(ticks.observation.active, axis=-1)
 
         def step(carry, now):
-            actor, state = carry
+            actor, state, near = carry
             index, some = now
             batch = jax.tree.map(lambda x: x[index], ticks)
             (_, metrics), slope = jax.value_and_grad(self._loss, has_aux=True)(
                 actor, batch, advantage[index], some, progress
             )
             metrics["gradient_norm"] = optax.tree.norm(slope)
+            near = near & (metrics["divergence"] <= self.trust)
+            rate = jnp.where(near, self.rate(progress), 0.0)
             move, state = adam(self.norm).update(slope, state)
-            actor = jax.tree.map(lambda w, m: w - self.rate(progress) * m, actor, move)
-            return (actor, state), metrics
+            actor = jax.tree.map(lambda w, m: w - rate * m, actor, move)
+            return (actor, state, near), metrics | {"rested": 1.0 - near}
 
         agents = advantage.shape[-1]
         sampled = 0 < self.crowd < agents
@@ -99,7 +105,8 @@ class Together(AbstractAscent):
         some = None
         if sampled:
             some = crowds(jax.random.fold_in(key, 1), len(indices), agents, self.crowd)
-        (actor, state), metrics = jax.lax.scan(step, (actor, state), (indices, some))
+        start = (actor, state, jnp.bool_(True))
+        (actor, state, _), metrics = jax.lax.scan(step, start, (indices, some))
         return actor, state, jax.tree.map(jnp.mean, metrics)
 
     def _loss(

@@ -1,7 +1,8 @@
 """Evaluation of a run, or of a domain's rules alone, as one documented object."""
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -118,16 +119,37 @@ def evaluate_domain(
 def _score_learned(trained: Trained, keys: Any, mode: Mode) -> Scores:
     """Scores of each seed's policy, [S, E]."""
 
-    def one(learner):
-        rule = decide(trained.algorithm.policy(learner), mode)
-        return score(trained.domain, rule, keys)
+    def scored(keys, learners):
+        def one(learner):
+            rule = decide(trained.algorithm.policy(learner), mode)
+            return score(trained.domain, rule, keys)
 
-    return jax.device_get(jax.jit(lambda learners: jax.lax.map(one, learners))(trained.learners))
+        return jax.lax.map(one, learners)
+
+    return in_parts(scored, keys, trained.learners)
 
 
 def _score_rules(domain: Domain, keys: Any) -> Scores:
     """Scores of each rule, [rules, E]."""
-    return jax.device_get(jax.jit(lambda keys: score_rules(domain, keys))(keys))
+    return in_parts(lambda keys: score_rules(domain, keys), keys)
+
+
+def in_parts(score: Callable[..., Scores], keys: Any, *given: Any) -> Scores:
+    """`score(keys, *given)` with its scenarios dealt out to the cores of a CPU: an episode is a
+    program of small loops, which keeps one core busy and no more."""
+    count = keys.shape[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    most = (cores or 1) if jax.default_backend() == "cpu" else 1
+    parts = next(n for n in range(min(most, count), 0, -1) if count % n == 0)
+    each = keys.reshape(parts, -1)
+    run = jax.jit(score).lower(each[0], *given).compile()
+    with ThreadPoolExecutor(parts) as pool:
+        scores = list(pool.map(lambda keys: jax.device_get(run(keys, *given)), each))
+    # The series are those of the first scenario.
+    joined = jax.tree.map(
+        lambda *x: np.concatenate(x, axis=-1), *(part._replace(series={}) for part in scores)
+    )
+    return joined._replace(series=scores[0].series)
 
 
 def _bounds(domain: Domain, keys: Any) -> dict[str, Any] | None:

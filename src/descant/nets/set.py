@@ -124,7 +124,7 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
         ),
         supply=weights(supply, (2 * quantities + 1, hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
-        enough=jnp.float32(4.0 if quantities else 0.0),
+        enough=jnp.float32(30.0 if quantities else 0.0),
         spec=spec,
     )
 
