@@ -153,6 +153,16 @@ def _sized(settings: Settings) -> dict[str, Any]:
     )
 
 
+MEDIUM = 50
+"""Servers from which, under light load, the first rollouts show hardly a full one."""
+
+
+def _near(settings: Settings) -> dict[str, Any]:
+    """An actor that stays near what it has seen."""
+    few = settings.domain.servers < MEDIUM or settings.algorithm_name not in ("dgpg", "mappo")
+    return {} if few else _base(settings, trust=1.0)
+
+
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
         summary="The cluster of Yang & Liu (2026), Table 1: light load, energy decides (default)",
@@ -162,7 +172,7 @@ PRESETS: dict[str, Preset] = {
     "descant": Preset(
         summary="The paper's cluster at any size, with this library's settings for that size",
         domain="cloud",
-        values=lambda settings: LIGHT_LOAD | _sized(settings),
+        values=lambda settings: LIGHT_LOAD | _near(settings) | _sized(settings),
     ),
     "true-load": Preset(
         summary="Servers at 80 to 85 % of their tightest resource: waiting decides",

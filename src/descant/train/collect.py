@@ -17,6 +17,8 @@ from descant.core.types import Key, Keys, Observation, PyTree, Rollout
 
 AXIS = "scenarios"
 """Axis of a device mesh over which scenarios are spread."""
+PART = 200
+"""Ticks that the critic judges at once."""
 
 
 class Worlds(NamedTuple):
@@ -118,7 +120,8 @@ def _roll(
 
     worlds, kept = jax.lax.scan(tick, worlds, keys)
     if not renew:
-        kept["value"] = jax.vmap(jax.vmap(value))(kept["observation"])
+        # In parts: the critic's hidden numbers of all ticks together would dwarf the rollout.
+        kept["value"] = jax.lax.map(jax.vmap(value), kept["observation"], batch_size=PART)
         last = jax.vmap(value)(worlds.observation)
         kept["bootstrap"] = jnp.concatenate([kept["value"][1:], last[None]])
     return worlds, Rollout(**kept)
