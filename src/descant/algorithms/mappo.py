@@ -40,6 +40,8 @@ class Config:
     """Rounds of proposals before `priced` agents choose."""
     hidden: int = 32
     """Width of hidden layers."""
+    enough: float = 30.0
+    """What an entity that has enough of everything gains in logits at first (`pointer` only)."""
     depth: int = 2
     """Hidden layers of `mlp`."""
     embedding: int = 16
@@ -96,7 +98,15 @@ class Config:
                 raise UserError(
                     f"algorithm.{name}: expected at least 1, got {getattr(self, name)}."
                 )
-        for name in ("depth", "embedding", "crowd", "minibatches", "entropy", "entropy_stop"):
+        for name in (
+            "depth",
+            "embedding",
+            "enough",
+            "crowd",
+            "minibatches",
+            "entropy",
+            "entropy_stop",
+        ):
             if not getattr(self, name) >= 0:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
@@ -137,7 +147,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
 
     def actor(key):
         if config.net == "pointer":
-            net = sets.pointer(key, spec, hidden=config.hidden)
+            net = sets.pointer(key, spec, hidden=config.hidden, enough=config.enough)
             if one_by_one:
                 return InOrder(net=net, block=config.block)
             if config.order == "priced" and spec.supplies:

@@ -106,8 +106,8 @@ class Pointer(eqx.Module):
         return asked + hidden @ self.word + self.enough * enough[:, 0]
 
 
-def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
-    """Widths of `hidden` everywhere; the first policy is close to uniform."""
+def pointer(key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0) -> Pointer:
+    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
     return Pointer(
@@ -124,7 +124,7 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32) -> Pointer:
         ),
         supply=weights(supply, (2 * quantities + 1, hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
-        enough=jnp.float32(30.0 if quantities else 0.0),
+        enough=jnp.float32(enough if quantities else 0.0),
         spec=spec,
     )
 
