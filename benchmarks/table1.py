@@ -22,27 +22,9 @@ from timing import place
 
 from descant.domains import cloud
 from descant.evaluate.episodes import scenario_keys, score_rules
+from descant.reproduce.dgpg._paper import TABLE1, TABLE1_SCENARIOS
 
-PAPER = {
-    "best-fit": {
-        5: (-46.3, 10.7),
-        10: (-43.7, 7.8),
-        20: (-41.9, 4.2),
-        50: (-41.1, 3.4),
-        100: (-40.7, 2.4),
-        200: (-41.0, 1.9),
-    },
-    "random": {
-        5: (-84.2, 49.2),
-        10: (-78.7, 35.8),
-        20: (-80.0, 22.2),
-        50: (-66.8, 14.1),
-        100: (-60.5, 7.7),
-        200: (-60.0, 5.7),
-    },
-}
-"""Mean and standard deviation over scenarios, by servers."""
-PAPER_SCENARIOS = 40
+PAPER = {"best-fit": TABLE1["Best-Fit"], "random": TABLE1["Random"]}
 RULES = (*PAPER, "most-efficient-first")
 LARGEST_Z = 2.0
 
@@ -70,7 +52,7 @@ def row(servers: int, rule: str, values: np.ndarray) -> dict[str, Any]:
         "z": None,
     }
     if published := PAPER.get(rule, {}).get(servers):
-        difference_error = math.hypot(published[1] / math.sqrt(PAPER_SCENARIOS), error)
+        difference_error = math.hypot(published[1] / math.sqrt(TABLE1_SCENARIOS), error)
         result["paper"] = {"mean": published[0], "std": published[1]}
         result["z"] = (mean - published[0]) / difference_error
     return result

@@ -176,7 +176,6 @@ def slope_greedy(env: Cluster, model: AbstractModel) -> Rule:
     def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
         hand = env.hand(state)
         context = model.context(state)
-        legal = jnp.broadcast_to(observation.mask, (env.spec.agents, env.groups))
         start = (jnp.int32(0), model.begin(context), jnp.zeros((env.spec.agents,), jnp.int32))
 
         def turn(constants, carry):
@@ -184,7 +183,7 @@ def slope_greedy(env: Cluster, model: AbstractModel) -> Rule:
             i, position, action = carry
             live = i < count
             agent = jnp.minimum(i, env.spec.agents - 1)
-            charge = jnp.where(legal[agent], model.turn(context, position, agent), jnp.inf)
+            charge = jnp.where(_row(legal, agent), model.turn(context, position, agent), jnp.inf)
             choice = best_listed(-charge, place)
             # Once all have chosen, only what they chose is of interest.
             position = model.move(context, position, agent, choice)
@@ -195,7 +194,7 @@ def slope_greedy(env: Cluster, model: AbstractModel) -> Rule:
             )
 
         place = jnp.min(state.scenario.place.reshape(env.groups, -1), axis=-1)
-        constants = (context, jnp.sum(hand.active), legal, place)
+        constants = (context, jnp.sum(hand.active), observation.mask, place)
         return while_any(lambda c, carry: carry[0] < c[1], turn, constants, start)[-1]
 
     return rule
@@ -210,7 +209,6 @@ def _decide(
 ) -> Int[Array, " N"]:
     hand = env.hand(state)
     servers = state.servers
-    allowed = jnp.broadcast_to(allowed, (env.spec.agents, env.workload.servers))
     constants = (hand.demand, jnp.sum(hand.active), allowed, state.scenario)
     # Nothing is known before the first turn; inactive agents keep group 0, which has no effect.
     start = (jnp.int32(0), servers.running, servers.queued, servers.waiting)
@@ -233,7 +231,7 @@ def _turn(env: Cluster, score: Score, must_fit: bool, constants, carry):
         scenario.capacity, scenario.efficiency[:, 0], scenario.place, running, queued, waiting
     )
     size = env.workload.servers // env.groups
-    group = _pick(view, demand, allowed[agent], score, must_fit) // size
+    group = _pick(view, demand, _row(allowed, agent), score, must_fit) // size
     near = env.in_group(Near(view.capacity, view.place, running, queued), group)
     chosen, fits = env.best_fit(near, demand)
     server = group * size + chosen
@@ -244,6 +242,11 @@ def _turn(env: Cluster, score: Score, must_fit: bool, constants, carry):
         waiting.at[server].add(live & ~fits),
         action.at[jnp.where(live, agent, env.spec.agents)].set(group, mode="drop"),
     )
+
+
+def _row(table: Bool[Array, "#N M"], agent: Int[Array, ""]) -> Bool[Array, " M"]:
+    """An agent's row of a table in which one row may stand for all."""
+    return table[jnp.minimum(agent, table.shape[0] - 1)]
 
 
 def _pick(view: View, demand, legal, score: Score, must_fit: bool) -> Int[Array, ""]:
