@@ -22,6 +22,11 @@ CHECKED = (
         for name in ("barrier", "bound", "build", "env", "model", "rules", "workload")
     ),
     *("domains.balance.world", "domains.balance.exact", "evaluate.noise", "evaluate.variance"),
+    *("domains.voter.world", "domains.voter.exact", "domains.tables.world"),
+    *("domains.epidemic.world", "domains.line_message.world"),
+    *("evaluate.enumerated", "evaluate.decay", "evaluate.ceiling"),
+    *("domains.matrix.game", "domains.matrix.payoffs"),
+    *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
     *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from descant.train.settings import Settings
+from descant.train.settings import Settings, flatten
 
 
 @dataclass(frozen=True)
@@ -136,31 +136,53 @@ def _base(settings: Settings, **values: Any) -> dict[str, Any]:
     return {f"{prefix}.{name}": value for name, value in values.items()}
 
 
+SCHOOL = 20
+"""Servers among which a policy for clusters of any size learns: enough for all that matters between
+servers to happen, few enough for an iteration to take a second and for one job to show in what all
+are paid."""
 SMALL = 10
 """Servers up to which an iteration holds few decisions, and more of them are taken."""
-
-
-def _sized(settings: Settings) -> dict[str, Any]:
-    """More iterations for small clusters; fewer rollouts and smaller steps for large ones, whose
-    ticks hold many decisions each."""
-    servers = max(settings.domain.servers, *(settings.train.servers or (0, 0)))
-    if servers <= SMALL:
-        return {"train.iterations": 40}
-    if servers < LARGE or settings.algorithm_name not in ("dgpg", "mappo"):
-        return {}
-    return {"train.rollouts": 2, "train.iterations": 5} | _base(
-        settings, minibatch=16, crowd=64, minibatches=64, trust=1.0
-    )
-
-
 MEDIUM = 50
 """Servers from which, under light load, the first rollouts show hardly a full one."""
 
 
-def _near(settings: Settings) -> dict[str, Any]:
-    """An actor that stays near what it has seen."""
-    few = settings.domain.servers < MEDIUM or settings.algorithm_name not in ("dgpg", "mappo")
-    return {} if few else _base(settings, trust=1.0)
+def _any_size(settings: Settings, *, light: bool) -> dict[str, Any]:
+    """A network as wide as no world learns in a small one, unless somebody says where
+    (`--train.servers 500..500` learns among 500 servers), and agents ask the model as they choose:
+    what they add to its advice holds at other sizes, too."""
+    compared, guided = _compared(settings), settings.algorithm_name == "dgpg"
+    if not (guided or settings.algorithm_name == "mappo"):
+        return compared
+    known = {name.rpartition(".")[2]: value for name, value in flatten(settings).items()}
+    free = known["net"] == "pointer" and known["observation"] != "clusters"
+    if guided and free and known["order"] == "in-turn":
+        compared |= _base(settings, advised=True)
+    if free and settings.train.servers is None:
+        return compared | {"train.servers": (SCHOOL, SCHOOL)}
+    return compared | _sized(settings, light)
+
+
+def _sized(settings: Settings, light: bool) -> dict[str, Any]:
+    """More iterations in small clusters; fewer rollouts and smaller steps in large ones, whose
+    ticks hold many decisions each. An actor that stays near what it has seen where, under light
+    load, that hardly holds a full server."""
+    servers = max(settings.train.servers or (settings.domain.servers,))
+    if servers <= SMALL:
+        return {"train.iterations": 40}
+    if servers >= LARGE:
+        steps = _base(settings, minibatch=16, crowd=64, minibatches=64, trust=1.0)
+        return {"train.rollouts": 2, "train.iterations": 5} | steps
+    return _base(settings, trust=1.0) if light and servers >= MEDIUM else {}
+
+
+def _compared(settings: Settings) -> dict[str, Any]:
+    """A held-out episode of a large cluster takes seconds under each rule: fewer of both."""
+    if settings.domain.servers < LARGE:
+        return {}
+    return {
+        "train.scenarios": 8,
+        "train.rules": ("random", "best-fit", "most-efficient-first", "tetris"),
+    }
 
 
 PRESETS: dict[str, Preset] = {
@@ -172,12 +194,12 @@ PRESETS: dict[str, Preset] = {
     "descant": Preset(
         summary="The paper's cluster at any size, with this library's settings for that size",
         domain="cloud",
-        values=lambda settings: LIGHT_LOAD | _near(settings) | _sized(settings),
+        values=lambda settings: LIGHT_LOAD | _any_size(settings, light=True),
     ),
     "true-load": Preset(
         summary="Servers at 80 to 85 % of their tightest resource: waiting decides",
         domain="cloud",
-        values=lambda settings: TRUE_LOAD | _sized(settings),
+        values=lambda settings: TRUE_LOAD | _any_size(settings, light=False),
     ),
     "trace": Preset(
         summary="An imported trace (--domain.trace): 1,000 ticks, nodes almost full at the end",

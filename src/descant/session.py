@@ -187,9 +187,7 @@ def _advance(
     _warn(console, [*run.mend("metrics", done), *run.mend("timing", done)])
     record = _record(run, settings, training.weights, training.devices, console)
     _banner(console, settings, record, training.devices, done, "" if folder else cache)
-    rule = _best_rule(
-        run, training.domain, settings.train.validation, settings.seed, record, console
-    )
+    rule = _best_rule(run, training.domain, settings, record, console)
     _write(run, settings, training, rule, console, stop)
     return training.signal
 
@@ -276,11 +274,17 @@ def _conclude(run: RunFolder, settings: Settings, console: Console) -> Result:
     evaluation, scenarios = _evaluation(run, settings), settings.train.scenarios
     if evaluation is None and scenarios:
         enable_compile_cache()
-        with phase(console, f"Comparing with every rule on {scenarios} held-out scenarios"):
+        rules = ", ".join(settings.train.rules) or "every rule"
+        with phase(console, f"Comparing with {rules} on {scenarios} held-out scenarios"):
             from descant.evaluate.session import evaluate_run
 
-            bound = settings.train.bound
-            evaluation = evaluate_run(run.path, scenarios=scenarios, bound=bound, replace=True)
+            evaluation = evaluate_run(
+                run.path,
+                scenarios=scenarios,
+                bound=settings.train.bound,
+                replace=True,
+                rules=settings.train.rules,
+            )
     _report(run, console)
     return Result("finished", evaluation=evaluation)
 
@@ -429,19 +433,22 @@ def _banner(
 def _best_rule(
     run: RunFolder,
     domain: Domain,
-    count: int,
-    seed: int,
+    settings: Settings,
     record: dict[str, Any],
     console: Console,
 ) -> tuple[str, float] | None:
-    """The rule to keep an eye on while training, measured once on scenarios of its own."""
+    """The rule to keep an eye on while training, measured once where training is, on scenarios of
+    its own."""
+    from descant.evaluate.episodes import scenario_keys, score_rules
+    from descant.evaluate.session import with_rules
+
+    # A name that is no rule's is refused here, before hours of training.
+    domain, rules = with_rules(domain, settings.train.rules), record.get("rules")
+    count, seed = settings.train.validation, settings.seed
     if not count or not domain.rules:
         return None
-    rules = record.get("rules")
     if not isinstance(rules, dict) or rules.keys() != domain.rules.keys():
         import jax
-
-        from descant.evaluate.episodes import scenario_keys, score_rules
 
         with phase(console, f"Measuring {len(domain.rules)} rules on {count} validation scenarios"):
             keys = scenario_keys("validation", seed, count)

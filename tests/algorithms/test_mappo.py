@@ -29,6 +29,40 @@ def test_agents_choose_in_turn_where_there_is_something_to_take():
     assert isinstance(head(TOY, net="mlp").actor, Independent)
 
 
+ADVISED = replace(SMALL, order="in-turn", advised=True)
+BLIND = replace(TOY.env, spec=replace(TOY.env.spec, supplies=()))
+
+
+def test_agents_that_ask_the_model_hold_the_contract():
+    check_algorithm(lambda d: mappo.make(ADVISED, d), TOY)
+
+
+def test_a_learner_asks_the_model_of_the_world_it_is_in():
+    large = balance.make(balance.Config(agents=5, bins=7))
+
+    def first(key):
+        """By a learner of the small world, in the large one."""
+        policy = mappo.make(ADVISED, large).policy(mappo.make(ADVISED, TOY).init(key))
+        assert policy.advisor.model is large.model
+        return policy.best(policy.informed(*large.env.reset(key)))
+
+    assert jax.eval_shape(first, jax.random.key(0)).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "toy", "sentence"),
+    [
+        ({}, replace(TOY, model=None), "'balance' has no analytic model to ask"),
+        ({"net": "mlp"}, TOY, "algorithm.net = pointer, algorithm.order = in-turn"),
+        ({"order": "together"}, TOY, "algorithm.net = pointer, algorithm.order = in-turn"),
+        ({}, replace(TOY, env=BLIND), "observes what is left of what"),
+    ],
+)
+def test_who_cannot_ask_the_model_is_refused(changes, toy, sentence):
+    with pytest.raises(UserError, match=f"^algorithm.advised: .*{sentence}"):
+        mappo.make(replace(ADVISED, **changes), toy)
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

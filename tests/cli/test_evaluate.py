@@ -50,7 +50,7 @@ def test_a_run(descant, calls, run):
         (
             run,
             {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3, "bound": True}
-            | {"replace": False},
+            | {"replace": False, "rules": ()},
         ),
     ]
     assert "random" in result.out
@@ -77,7 +77,15 @@ def test_a_domain(descant, calls, place):
     assert descant("evaluate --domain.servers=5 dispatch.py").code == 0
     ((name, config, options),) = calls
     assert (name, config.servers) == (str(place / "dispatch.py"), 5)
-    assert options == {"scenarios": 40, "seed": None, "bound": True}
+    assert options == {"scenarios": 40, "seed": None, "bound": True, "rules": ()}
+
+
+def test_some_of_the_rules(descant, calls, run):
+    for word in (run, "dispatch.py"):
+        result = descant(f"evaluate {word} --rules random,round-robin --rules jsq")
+        assert result.code == 0
+        assert calls[-1][-1]["rules"] == ("random", "round-robin", "jsq")
+        assert f"Playing {word} and random, round-robin, jsq on 40 held-out" in result.err
 
 
 def test_the_bound_can_be_left_out(descant, calls, run):

@@ -165,6 +165,8 @@ FITTING = {
     "limit": {"-7"},
     "trace": {"'text'"},
     "bursts": {"true"},
+    "bound": {"true"},
+    "rules": {"[]"},
     "normalise": {"true"},
     "width": {"[]"},
     "rate": {"1.5", "-7", "1e400"},

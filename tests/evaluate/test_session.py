@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from descant.core import discovery
+from descant.core.errors import UserError
 from descant.domains import cloud
 from descant.evaluate.session import _file, evaluate_domain
 from descant.train.folder import RunFolder
@@ -39,7 +40,12 @@ def evaluated():
         assert seen == [0, 0, 0], "one bound for each scenario, from its first state"
         domain(bound=None)
         unknown = evaluate_domain("cloud", CONFIG, scenarios=3)
-    return SimpleNamespace(given=with_bound, off=without, unknown=unknown)
+        one = evaluate_domain("cloud", CONFIG, scenarios=3, rules=["best-fit"])
+        with pytest.raises(UserError) as refused:
+            evaluate_domain("cloud", CONFIG, scenarios=3, rules=["bestfit", "random", "tide"])
+    return SimpleNamespace(
+        given=with_bound, off=without, unknown=unknown, one=one, refused=refused.value.problems
+    )
 
 
 def test_every_policy_stays_below_the_bound_of_its_scenario(evaluated):
@@ -75,9 +81,25 @@ def test_without_a_bound_there_is_no_gap(evaluated, which):
     assert values == [policy["values"] for policy in evaluated.given["policies"]]
 
 
+def test_rules_that_are_not_named_are_not_played(evaluated):
+    (policy,) = evaluated.one["policies"]
+    (same,) = [p for p in evaluated.unknown["policies"] if p["name"] == "best-fit"]
+    assert evaluated.one["reference"] == policy["name"] == "best-fit"
+    assert policy["values"] == same["values"]
+
+
+def test_a_rule_that_there_is_not_is_named(evaluated):
+    assert evaluated.refused == [
+        "rules: 'cloud' has no rule 'bestfit'. Did you mean 'best-fit'?",
+        "rules: 'cloud' has no rule 'tide'.",
+    ]
+
+
 def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_own(tmp_path):
     folder = RunFolder(tmp_path)
     own = {"scenarios": 40, "scenario_seed": 2026, "mode": "act", "iteration": 10}
+    learned, *rules = ({"name": n, "kind": "rule"} for n in ("learned", "tetris", "jsq", "random"))
+    own["policies"] = [learned | {"kind": "learned"}, *rules]
     other = own | {"scenarios": 9, "scenario_seed": 3}
     assert _file(folder, other, replace=False) == "evaluation.json"
     folder.write_json("evaluation.json", own)
@@ -85,6 +107,11 @@ def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_o
     assert _file(folder, other, replace=False) == "evaluation-9-3-act.json"
     assert _file(folder, other, replace=True) == "evaluation.json"
     assert _file(folder, other | {"iteration": 20}, replace=False) == "evaluation.json"
+    few = own | {"policies": own["policies"][:3]}
+    assert _file(folder, few, replace=False) == "evaluation-40-2026-act-tetris+jsq.json"
+    assert _file(folder, few, replace=True) == "evaluation.json"
+    folder.write_json("evaluation.json", few)
+    assert _file(folder, own, replace=False) == "evaluation.json"
     for damaged in ("{", "[1]", "{}"):
         folder.write_text("evaluation.json", damaged)
         assert _file(folder, other, replace=False) == "evaluation.json"

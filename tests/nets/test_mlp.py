@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,3 +81,15 @@ def test_flat_critic_sees_the_world_and_the_view(depth):
     np.testing.assert_allclose(value, net.body(row)[0], rtol=1e-6)
     assert float(value) != float(net(observation, observation.local[0] + 1))
     assert float(value) != float(net(one(5), observation.local[0]))
+
+
+def test_where_nothing_is_shared_agents_see_their_own_view_and_critics_all():
+    spec, observation = dataclasses.replace(SPEC, shared=False), one()
+    other = dataclasses.replace(observation, local=observation.local.at[1].add(1.0))
+    actor = mlp.per_agent(KEY, spec, hidden=8, depth=1, embedding=2)
+    moved = jnp.abs(actor(other) - actor(observation)).max(axis=-1) > 1e-6
+    assert moved.tolist() == [False, True, False]
+    critic = mlp.flat(KEY, spec, hidden=8, depth=1)
+    view = observation.local[0]
+    assert float(critic(other, view)) != float(critic(observation, view))
+    assert critic.body.weights[0].shape[0] == mlp.whole_size(spec) + spec.local

@@ -8,8 +8,11 @@ import pytest
 from scipy import stats
 
 from builders import Tabular, observations
+from descant.core.errors import UserError
+from descant.core.model import Advisor
 from descant.nets import set as sets
 from descant.nets.policy import Independent, InOrder
+from descant.ops.guidance import grades
 from toys import balance
 
 CONFIG = balance.Config(agents=3, bins=3, idle=0.0, closed=0.3)
@@ -213,3 +216,77 @@ class TestPriced:
         alone = Independent(net=net).log_probabilities(one)
         heard = Independent(net=sets.Priced(net, 3)).log_probabilities(one)
         np.testing.assert_allclose(heard[1], alone[1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def advised():
+    """A network that heeds the analytic model."""
+    start = sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True)
+    loud = jnp.sign(start.word), jnp.float32(1.5)
+    return eqx.tree_at(lambda n: (n.word, n.heed), start, loud)
+
+
+@pytest.fixture(scope="module")
+def asked(advised):
+    """What the model keeps of a state, and what agents who may ask it see."""
+    toy = balance.make(CONFIG)
+    state, observation = toy.env.reset(jax.random.key(4))
+    policy = InOrder(net=advised, advisor=Advisor(toy.model))
+    return toy.model.context(state), policy.informed(state, observation)
+
+
+class TestAdvised:
+    """Agents in order that ask the analytic model at their turn."""
+
+    def test_it_hears_what_the_model_charges_given_those_before(self, advised, asked):
+        context, observation = asked
+        model, (demand, *_) = balance.make(CONFIG).model, SPEC.supplies[0]
+        action = jnp.array([0, 0, 2])
+        said = assess(InOrder(net=advised), observation, action)
+        table = advised.table(observation)
+        left, position = table.left, model.begin(context)
+        for agent in range(3):
+            charge = model.turn(context, position, jnp.int32(agent))
+            grade = grades(charge, observation.mask[agent])
+            logits = advised.score(table, jnp.int32(agent), left, 3, grade)
+            wanted = jax.nn.softmax(jnp.where(observation.mask[agent], logits, -1e9))
+            np.testing.assert_allclose(said.probabilities[agent], wanted, rtol=1e-4, atol=1e-6)
+            position = model.move(context, position, jnp.int32(agent), action[agent])
+            load, there = observation.local[agent, demand], left[action[agent], 0]
+            left = left.at[action[agent], 0].set(there - load * (load <= there))
+
+    @pytest.mark.parametrize("block", [1, 2])
+    def test_what_is_drawn_is_what_is_assessed_for_all_and_for_some(self, block, advised, asked):
+        _, observation = asked
+        policy = InOrder(net=advised, block=block)
+        actions, log_prob = draw(policy, observation)
+        said = jax.vmap(policy.assess, in_axes=(None, 0))(observation, actions[:100])
+        np.testing.assert_allclose(log_prob[:100], said.log_prob, rtol=1e-3, atol=1e-4)
+        some = jnp.array([0, 2])
+        part = assess(policy, observation, actions[0], some).probabilities
+        np.testing.assert_allclose(part, said.probabilities[0][some], rtol=1e-5, atol=1e-6)
+
+    def test_who_heeds_it_enough_goes_down_its_slope(self, advised, asked):
+        context, observation = asked
+        obedient = eqx.tree_at(lambda n: n.heed, advised, jnp.float32(1e5))
+        best = InOrder(net=obedient).best(observation)
+        charge = balance.make(CONFIG).model.in_turn(context, best)
+        least = jnp.argmin(jnp.where(observation.mask, charge, jnp.inf), axis=-1)
+        active = observation.active
+        np.testing.assert_array_equal(best[active], least[active])
+
+    def test_at_first_it_is_heeded_loosely(self):
+        assert sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True).heed == sets.LEANING
+
+    def test_without_the_model_it_says_what_it_needs(self, advised, observation):
+        with pytest.raises(UserError, match="hand them what policy"):
+            InOrder(net=advised).best(observation)
+
+    def test_others_are_handed_nothing_and_hear_nothing(self, net, asked):
+        _, observation = asked
+        plain = eqx.tree_at(lambda o: o.advice, observation, None)
+        policy = InOrder(net=net)
+        assert policy.informed(None, plain) is plain
+        ours, theirs = (draw(policy, o) for o in (observation, plain))
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)

@@ -62,6 +62,21 @@ def test_permuting_entities_permutes_actions(net, seed):
     close(net(reorder(observation, entities=order)), net(observation)[:, order])
 
 
+def test_permuting_entities_permutes_what_is_made_of_the_models_grades():
+    spec, observation = given(bins=6)
+    net = sets.pointer(KEY, spec, hidden=8, advised=True)
+    net = eqx.tree_at(lambda n: n.heed, net, jnp.float32(0.7))
+    grade, order = jax.random.uniform(KEY, (6,)), jax.random.permutation(KEY, 6)
+
+    def score(observation, grade):
+        table = net.table(observation)
+        return net.score(table, jnp.int32(1), table.left, 6, grade)
+
+    plain = score(observation, grade)
+    close(score(reorder(observation, entities=order), grade[order]), plain[order])
+    assert float(jnp.abs(score(observation, grade[order]) - plain).max()) > 1e-3
+
+
 def test_entities_of_one_action_may_change_places(net):
     _, observation = given(bins=3, per_bin=2)
     drift = jax.random.normal(KEY, observation.world.entities.shape)

@@ -128,3 +128,28 @@ def test_aligned_share_is_counted_over_ticks_in_which_somebody_acts():
     for term, aligned in each.items():
         share = np.asarray(aligned)[::4][acts[::4]].mean()
         assert float(some[f"alignment_{term}"]) == pytest.approx(share, abs=1e-6)
+
+
+def test_grades_know_no_units_no_numbers_and_no_order():
+    charge = jnp.array([3.0, -1.0, 0.5, 40.0, -0.99])
+    legal = jnp.array([True, True, True, True, True])
+    grade = guidance.grades(charge, legal)
+    assert float(grade[1]) == 0.0
+    np.testing.assert_array_equal(jnp.argsort(grade), jnp.argsort(charge))
+    np.testing.assert_allclose(guidance.grades(7 * charge - 2, legal), grade, atol=1e-5)
+    twice = guidance.grades(jnp.tile(charge, 2), jnp.tile(legal, 2))
+    np.testing.assert_allclose(twice, jnp.tile(grade, 2), rtol=1e-5)
+    mean = float(jnp.mean(charge) - charge[1])
+    assert float(guidance.grades(jnp.array([0.0, mean, 2 * mean]), legal[:3])[1]) == pytest.approx(
+        1
+    )
+
+
+def test_grades_count_legal_actions_only_and_are_finite():
+    charge = jnp.array([1.0, 2.0, -50.0])
+    legal = jnp.array([True, True, False])
+    np.testing.assert_allclose(
+        guidance.grades(charge, legal)[:2], guidance.grades(charge[:2], legal[:2])
+    )
+    for nothing in (legal & False, legal):
+        assert jnp.all(jnp.isfinite(guidance.grades(jnp.zeros(3), nothing)))

@@ -22,13 +22,15 @@ TINY = {
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run with the size-free network, and one with a perceptron, of one iteration each."""
+    """Runs of one iteration each: with the size-free network, the same with agents that ask the
+    model, and with a perceptron."""
     found = {}
-    for net in ("pointer", "mlp"):
-        folder = tmp_path_factory.mktemp("runs") / net
-        settings = with_values(defaults("cloud", "mappo"), TINY | {"algorithm.net": net})
+    for name in ("pointer", "advised", "mlp"):
+        folder = tmp_path_factory.mktemp("runs") / name
+        own = {"algorithm.advised": True} if name == "advised" else {"algorithm.net": name}
+        settings = with_values(defaults("cloud", "mappo"), TINY | own)
         assert train(settings, folder).status == "finished"
-        found[net] = folder
+        found[name] = folder
     return found
 
 
@@ -51,6 +53,16 @@ def test_equal_observations_get_equal_legal_actions(runs, net):
 def test_the_pointer_network_acts_at_any_size(runs):
     policy = descant.load_policy(runs["pointer"], servers=7)
     action = np.asarray(policy(first(policy)))
+    assert action.shape == (7,)
+    assert np.all((action >= 0) & (action < 7))
+
+
+def test_agents_who_ask_the_model_do_so_at_any_size(runs):
+    policy = descant.load_policy(runs["advised"], servers=7)
+    state, observation = jax.jit(policy.domain.env.reset)(jax.random.key(0))
+    with pytest.raises(UserError, match="ask the analytic model as they choose"):
+        policy(observation)
+    action = np.asarray(policy(policy.informed(state, observation)))
     assert action.shape == (7,)
     assert np.all((action >= 0) & (action < 7))
 

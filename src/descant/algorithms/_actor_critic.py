@@ -24,7 +24,7 @@ from descant.core.algorithm import (
     Schedule,
     each_tick,
 )
-from descant.core.model import AbstractModel
+from descant.core.model import AbstractModel, Advisor
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.schedules import Given
 from descant.ops import moments
@@ -79,6 +79,8 @@ class ActorCritic(AbstractAlgorithm):
     """Whose context rollouts keep."""
     weigher: Weigher | None = None
     """Sets the guidance weight of each update; None takes credit and ascent as they are."""
+    advisor: Advisor | None = eqx.field(static=True, default=None)
+    """The model that the actor's agents ask as they choose, if they do."""
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -99,7 +101,9 @@ class ActorCritic(AbstractAlgorithm):
         )
 
     def policy(self, learner: Learner) -> AbstractPolicy:
-        return learner.actor
+        # Of a learner from a cluster of another size, the model of this one is asked.
+        advisor = self.advisor
+        return learner.actor if advisor is None else replace(learner.actor, advisor=advisor)
 
     def context(self, state: PyTree) -> PyTree:
         return () if self.model is None else self.model.context(state)

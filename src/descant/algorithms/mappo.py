@@ -14,6 +14,7 @@ from descant.core.errors import UserError
 if TYPE_CHECKING:
     from descant.algorithms._actor_critic import ActorCritic
     from descant.core.domain import Domain
+    from descant.core.model import Advisor
 
 TABLE = {
     "view": "world",
@@ -42,6 +43,9 @@ class Config:
     """Width of hidden layers."""
     enough: float = 30.0
     """What an entity that has enough of everything gains in logits at first (`pointer` only)."""
+    advised: bool = False
+    """Whether agents that choose in turn ask the analytic model what it charges for each action;
+    the policy then needs the model when it is used, too."""
     depth: int = 2
     """Hidden layers of `mlp`."""
     embedding: int = 16
@@ -142,12 +146,20 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     from descant.nets.policy import Independent, InOrder
 
     spec = domain.env.spec
+    if config.net == "pointer" and (not spec.entities or spec.entities % spec.actions):
+        raise UserError(
+            f"algorithm.net: pointer chooses among entities, and actions of {domain.name!r} name "
+            f"none; use --algorithm.net mlp."
+        )
     depth = config.depth if config.net == "mlp" else 0
     one_by_one = in_turn(config, domain)
+    advisor = _advisor(config, domain)
 
     def actor(key):
         if config.net == "pointer":
-            net = sets.pointer(key, spec, hidden=config.hidden, enough=config.enough)
+            net = sets.pointer(
+                key, spec, hidden=config.hidden, enough=config.enough, advised=config.advised
+            )
             if one_by_one:
                 return InOrder(net=net, block=config.block)
             if config.order == "priced" and spec.supplies:
@@ -195,4 +207,21 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             momentum={"running": 0.99, "batch": 0.0, "none": None}[config.values],
             rate=decay(config.critic_rate),
         ),
+        advisor=advisor,
     )
+
+
+def _advisor(config: Config, domain: Domain) -> Advisor | None:
+    """Whom the agents ask as they choose."""
+    if not config.advised:
+        return None
+    from descant.core.model import Advisor
+
+    if domain.model is None:
+        raise UserError(f"algorithm.advised: {domain.name!r} has no analytic model to ask.")
+    if not in_turn(config, domain):
+        raise UserError(
+            "algorithm.advised: the model is asked at each agent's turn, which takes algorithm.net "
+            "= pointer, algorithm.order = in-turn, and a domain that observes what is left of what."
+        )
+    return Advisor(domain.model)

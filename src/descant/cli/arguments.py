@@ -24,6 +24,7 @@ NAMED_METAVARS = {
     "nodes": "FILE",
     "out": "PATH",
     "preset": "NAME",
+    "rules": "NAME,...",
     "run": "FOLDER",
 }
 COLUMN = 34

@@ -24,6 +24,7 @@ EXAMPLES = (
     "descant evaluate runs/cloud-dgpg-20-s0 --scenarios 100",
     "descant evaluate runs/cloud-dgpg-20-s0 --domain.servers 50",
     "descant evaluate cloud --domain.servers 10 --scenarios 100",
+    "descant evaluate cloud --domain.servers 1000 --rules best-fit,most-efficient-first",
 )
 WORDS = 1
 ROOTS = ("domain",)
@@ -37,6 +38,8 @@ class Options(Tables):
     """Held-out scenarios, the same for every policy."""
     seed: int | None = None
     """Seed of the scenarios; the usual held-out ones when left out."""
+    rules: tuple[str, ...] = ()
+    """Rules to play, by name; all of the domain's when left out."""
     preset: tuple[str, ...] = ()
     """For a domain: settings known by name, see `descant list`."""
     config: str | None = None
@@ -44,8 +47,8 @@ class Options(Tables):
     bound: bool = True
     """Compute what no policy can exceed, where the domain knows it, and the gap to it."""
     replace: bool = False
-    """For a run: make this its evaluation, which `compare` and `report` read, although scenarios
-    or seed are others than before."""
+    """For a run: make this its evaluation, which `compare` and `report` read, although scenarios,
+    seed or rules are others than before."""
 
     def validate(self) -> None:
         """Check ranges.
@@ -64,17 +67,20 @@ def main(arguments: Arguments, output: Output) -> int:
     """Evaluate and show the comparison."""
     word = _word(arguments)
     evaluate = _run(arguments, output) if is_run(word) else _domain(arguments)
-    scenarios = arguments.options.scenarios
+    options = arguments.options
+    rules = ", ".join(options.rules) or "every rule"
     with (
         graceful(idle=True, last=output.last),
-        phase(output.console, f"Playing {word} and every rule on {scenarios} held-out scenarios"),
+        phase(
+            output.console, f"Playing {word} and {rules} on {options.scenarios} held-out scenarios"
+        ),
     ):
         evaluation = evaluate()
     output.result(evaluation, render.shown(evaluation, output.form))
     if (kept := evaluation.get("kept")) not in (None, "evaluation.json"):
         output.say(
             f"Kept as {Path(word, kept)}; the run's own evaluation, evaluation.json, is of other "
-            f"scenarios. --replace puts this one there."
+            f"scenarios or of more rules. --replace puts this one there."
         )
     following = f"report {shlex.quote(word)}" if is_run(word) else f"train {shlex.quote(word)}"
     output.next(f"descant {following}")
@@ -122,6 +128,7 @@ def _run(arguments: Arguments, output: Output) -> Callable[[], dict]:
             seed=options.seed,
             bound=options.bound,
             replace=options.replace,
+            rules=options.rules,
         )
 
     return evaluate
@@ -141,6 +148,7 @@ def _domain(arguments: Arguments) -> Callable[[], dict]:
             scenarios=options.scenarios,
             seed=options.seed,
             bound=options.bound,
+            rules=options.rules,
         )
 
     return evaluate

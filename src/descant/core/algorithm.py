@@ -65,6 +65,10 @@ class Parts(NamedTuple):
 class AbstractPolicy(eqx.Module):
     """A joint policy: how the agents of one tick choose."""
 
+    def informed(self, state: PyTree, observation: Observation) -> Observation:
+        """The observation with all that this policy asks of a state; as a rule it is complete."""
+        return observation
+
     @abc.abstractmethod
     def sample(
         self, observation: Observation, key: Key

@@ -8,7 +8,9 @@ from jaxtyping import Array, Int
 
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
+from descant.core.network import AbstractNetwork
 from descant.core.types import Key, Observation, PyTree
+from descant.core.utility import AbstractObjective
 
 Rule = Callable[[PyTree, Observation, Key], Int[Array, " N"]]
 """A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole
@@ -30,3 +32,7 @@ class Domain:
     bound: Callable[[PyTree], float] | None = None
     """A mean reward per tick that no policy exceeds on a scenario, from the state that `env.reset`
     has just returned; computed on the host, outside compiled programs."""
+    network: AbstractNetwork | None = None
+    """Graph and local laws, where agents change only what is near them."""
+    objective: AbstractObjective | None = None
+    """What the team wants of its occupancies, where that is more than a mean reward."""

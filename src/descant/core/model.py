@@ -156,6 +156,31 @@ class AbstractTargetModel(AbstractModel):
         return aligned(lambda x: self.rewards(context, x), x, self.reference(context) - x)
 
 
+class Advisor:
+    """A model as a constant of programs, and not among the arrays that go through them."""
+
+    def __init__(self, model: AbstractModel):
+        self.model = model
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Advisor) and other.model is self.model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+
+class Advice(eqx.Module):
+    """A model at one tick, to be asked by agents as they choose."""
+
+    context: PyTree
+    advisor: Advisor = eqx.field(static=True)
+
+    @property
+    def model(self) -> AbstractModel:
+        """Whom to ask about the context."""
+        return self.advisor.model
+
+
 def aligned(
     rewards: Callable[[Array], dict[str, Scalar]], x: Array, direction: Array
 ) -> dict[str, Scalar]:

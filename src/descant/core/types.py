@@ -47,7 +47,8 @@ class Spec:
     fixed: bool = True
     """Whether every episode lasts exactly the horizon."""
     shared: bool = True
-    """Whether agents see the world when they act; otherwise only critics may."""
+    """Whether agents see the world and each other's views when they act; otherwise each sees its
+    own view, and only critics may see the rest."""
 
 
 class World(eqx.Module):
@@ -68,6 +69,8 @@ class Observation(eqx.Module):
     """Legal actions; a leading axis of one says the same for all agents."""
     active: Bool[Array, "*batch N"]
     """Who acts this tick."""
+    advice: PyTree = None
+    """The analytic model at this tick, for agents that ask it as they choose; None for others."""
 
 
 class Step(eqx.Module):

@@ -42,6 +42,7 @@ def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
     """A policy in the form of a rule."""
 
     def rule(state: PyTree, observation: Observation, key: Key) -> Array:
+        observation = policy.informed(state, observation)
         if mode == "greedy":
             return policy.best(observation)
         return policy.act(observation, key) if mode == "act" else policy.sample(observation, key)[0]

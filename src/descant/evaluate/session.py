@@ -1,8 +1,9 @@
 """Evaluation of a run, or of a domain's rules alone, as one documented object."""
 
+import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from descant.core import discovery
 from descant.core.domain import Domain
-from descant.core.errors import UserError
+from descant.core.errors import UserError, nearest
 from descant.evaluate.episodes import (
     Mode,
     Scores,
@@ -41,22 +42,25 @@ def evaluate_run(
     mode: Mode = "act",
     bound: bool = True,
     replace: bool = False,
+    rules: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The learned policy and all rules on the same held-out scenarios.
+    """The learned policy and the domain's rules, or those named, on the same held-out scenarios.
 
     With `bound`, and where the domain knows one, also what no policy can exceed on them. Without
     overrides the result is kept in the run folder, with an episode for the report.
 
     Raises:
-        UserError: the run cannot be used, or its networks do not fit the changed domain.
+        UserError: the run cannot be used, its networks do not fit the changed domain, or there is
+            no such rule.
         PlaceError: the run folder cannot be read or written.
     """
     start = time.perf_counter()
     trained = load_trained(run, overrides)
+    domain = with_rules(trained.domain, rules)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
-    learned, rules = _score_learned(trained, keys, mode), _score_rules(trained.domain, keys)
-    bounds = _bounds(trained.domain, keys) if bound else None
-    evaluation = _evaluation(trained.domain, rules, learned, bounds) | {
+    learned, scores = _score_learned(trained, keys, mode), _score_rules(domain, keys)
+    bounds = _bounds(domain, keys) if bound else None
+    evaluation = _evaluation(domain, scores, learned, bounds) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
         "iteration": trained.iteration,
@@ -72,24 +76,33 @@ def evaluate_run(
     evaluation["kept"] = name
     if name == "evaluation.json":
         # Last of the two, so that where there is an evaluation there is an episode.
-        RunFolder(run).write_json("episode.json", _episode(trained.domain, rules, learned))
+        RunFolder(run).write_json("episode.json", _episode(domain, scores, learned))
     if name is not None:
         RunFolder(run).write_json(name, evaluation)
     return evaluation
 
 
 def _file(folder: RunFolder, evaluation: Mapping[str, Any], replace: bool) -> str:
-    """Where to keep an evaluation: one of other scenarios does not take the run's own place."""
+    """Where to keep an evaluation: one of other scenarios, or without some of the rules, does not
+    take the run's own place."""
     world = ("scenarios", "scenario_seed", "mode", "iteration")
+    played = _played(evaluation)
     try:
         kept = folder.read_json("evaluation.json")
         other = [name for name in world if kept[name] != evaluation[name]]
+        fewer = not set(_played(kept)) <= set(played)
     except (UserError, KeyError, TypeError):
         # Missing or damaged.
-        other = []
-    if replace or not other or "iteration" in other:
+        other, fewer = [], False
+    if replace or not (other or fewer) or "iteration" in other:
         return "evaluation.json"
-    return f"evaluation-{'-'.join(str(evaluation[name]) for name in world[:3])}.json"
+    says = [str(evaluation[name]) for name in world[:3]] + (["+".join(played)] if fewer else [])
+    return f"evaluation-{'-'.join(says)}.json"
+
+
+def _played(evaluation: Mapping[str, Any]) -> list[str]:
+    """Names of the rules in an evaluation."""
+    return [policy["name"] for policy in evaluation["policies"] if policy["kind"] == "rule"]
 
 
 def evaluate_domain(
@@ -99,21 +112,35 @@ def evaluate_domain(
     scenarios: int,
     seed: int | None = None,
     bound: bool = True,
+    rules: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """All rules of a domain on held-out scenarios, against the best of them and, with `bound`,
-    what no policy can exceed, where the domain knows it.
+    """The rules of a domain, or those named, on held-out scenarios, against the best of them and,
+    with `bound`, what no policy can exceed, where the domain knows it.
 
     Raises:
-        UserError: the configuration cannot be used.
+        UserError: the configuration cannot be used, or there is no such rule.
     """
     start = time.perf_counter()
-    domain = discovery.load("domains", domain_name).make(domain_config)
+    made = discovery.load("domains", domain_name).make(domain_config)
+    domain = with_rules(made, rules)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
-    rules = _score_rules(domain, keys)
-    return _evaluation(domain, rules, None, _bounds(domain, keys) if bound else None) | {
+    scores = _score_rules(domain, keys)
+    return _evaluation(domain, scores, None, _bounds(domain, keys) if bound else None) | {
         "scenario_seed": SEED if seed is None else seed,
         "seconds": time.perf_counter() - start,
     }
+
+
+def with_rules(domain: Domain, names: Sequence[str]) -> Domain:
+    """The domain with these of its rules, in its own order; with all where none is named."""
+    known = domain.rules
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    if unknown:
+        raise UserError(
+            *(f"rules: {domain.name!r} has no rule {n!r}.{nearest(n, known)}" for n in unknown)
+        )
+    played = {name: rule for name, rule in known.items() if name in names or not names}
+    return dataclasses.replace(domain, rules=played)
 
 
 def _score_learned(trained: Trained, keys: Any, mode: Mode) -> Scores:

@@ -47,6 +47,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
+from descant.core import discovery
 from descant.core.algorithm import (
     OVER_TICKS,
     AbstractAlgorithm,
@@ -257,6 +258,7 @@ def _roll(
         key, level = now
         state, observation = worlds
         observation = _with_active(observation, observation.active & ~over)
+        observation = policy.informed(state, observation)
         action, log_prob = policy.draw(observation, level)
         extras = {
             name: {
@@ -331,7 +333,7 @@ class Bench:
         def play(state, observation, key):
             if design.play is not None:
                 return self.domain.rules[design.play](state, observation, key)
-            return policy.sample(observation, key)[0]
+            return policy.sample(policy.informed(state, observation), key)[0]
 
         def one(key):
             return _start(self.domain.env, play, design.warm, design.agents, key)
@@ -581,18 +583,23 @@ def estimators(
         UserError: a value cannot be used, or the domain has no model.
     """
     values = dict(values or {})
-    members = {}
-    for name, (algorithm, own) in FIVE.items():
-        settings = with_values(defaults(domain_name, algorithm), _known(algorithm, values) | own)
-        members[name] = make(settings)
-    domain = next(iter(members.values()))[0]
+    given = {
+        name: with_values(defaults(domain_name, algorithm), _known(algorithm, values) | own)
+        for name, (algorithm, own) in FIVE.items()
+    }
+    domain, _ = make(next(iter(given.values())))
+    # In one domain: agents who ask its model are then the same agents.
+    members = {
+        name: discovery.load("algorithms", settings.algorithm_name).make(settings.algorithm, domain)
+        for name, settings in given.items()
+    }
     start_key, train_key, critic_key = jax.random.split(jax.random.key(seed), 3)
     learn: dict[str, Any] = {"rollouts": rollouts, "steps": steps}
-    guided = members["dgpg-exact"][1]
+    guided = members["dgpg-exact"]
     trained = train(guided, domain.env, guided.init(start_key), train_key, iterations, **learn)
     policy = guided.policy(trained)
     found: dict[str, tuple[AbstractAlgorithm, PyTree]] = {}
-    for name, (_, algorithm) in members.items():
+    for name, algorithm in members.items():
         if name == "ippo" or name == "mappo":
             learner = at_policy(algorithm, algorithm.init(start_key), policy)
             learner = train(
@@ -618,7 +625,9 @@ def _known(algorithm: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def at_policy(algorithm: AbstractAlgorithm, learner: PyTree, policy: AbstractPolicy) -> PyTree:
     """A learner with another policy of the same shape."""
-    return eqx.tree_at(algorithm.policy, learner, policy)
+    # Leaf by leaf: a policy may be more than the part of the learner that it is made of.
+    weights = lambda learner: jax.tree.leaves(algorithm.policy(learner))  # noqa: E731
+    return eqx.tree_at(weights, learner, jax.tree.leaves(policy))
 
 
 def train(

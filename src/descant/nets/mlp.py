@@ -58,21 +58,28 @@ def layers(
 
 
 def shared_view(observation: Observation, spec: Spec) -> Float[Array, " I"]:
-    """Everything all agents see alike, in one row: entities, globals, and every agent's own view.
-
-    Views of inactive agents are whatever the domain puts there, zeros as a rule.
-    """
-    parts = [observation.local.reshape(-1)]
-    if spec.shared:
-        world = observation.world
-        parts += [world.entities.reshape(-1), world.globals]
-    return jnp.concatenate(parts)
+    """Everything all agents see alike, in one row; nothing where each has only its own view."""
+    return whole_view(observation) if spec.shared else jnp.zeros((0,))
 
 
 def shared_size(spec: Spec) -> int:
     """Length of `shared_view`."""
-    world = spec.entities * spec.features + spec.globals if spec.shared else 0
-    return spec.agents * spec.local + world
+    return whole_size(spec) if spec.shared else 0
+
+
+def whole_view(observation: Observation) -> Float[Array, " I"]:
+    """Everything there is to see, in one row: every agent's own view, entities, and globals.
+
+    Views of inactive agents are whatever the domain puts there, zeros as a rule.
+    """
+    world = observation.world
+    parts = (observation.local, world.entities, world.globals)
+    return jnp.concatenate([part.reshape(-1) for part in parts])
+
+
+def whole_size(spec: Spec) -> int:
+    """Length of `whole_view`."""
+    return spec.agents * spec.local + spec.entities * spec.features + spec.globals
 
 
 class PerAgent(eqx.Module):
@@ -122,14 +129,13 @@ class Flat(eqx.Module):
     """A critic on one row with everything in it."""
 
     body: Layers
-    spec: Spec = eqx.field(static=True)
 
     def __call__(self, observation: Observation, local: Float[Array, " D"]) -> Float[Array, ""]:
         """Value of the state as seen with this own view."""
-        return self.body(jnp.concatenate([shared_view(observation, self.spec), local]))[0]
+        return self.body(jnp.concatenate([whole_view(observation), local]))[0]
 
 
 def flat(key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2) -> Flat:
     """`depth` hidden layers of `hidden` units; depth 0 is linear."""
-    sizes = [shared_size(spec) + spec.local, *[hidden] * depth, 1]
-    return Flat(body=layers(key, sizes, last=1.0 if depth else 0.01), spec=spec)
+    sizes = [whole_size(spec) + spec.local, *[hidden] * depth, 1]
+    return Flat(body=layers(key, sizes, last=1.0 if depth else 0.01))

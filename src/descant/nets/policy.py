@@ -1,6 +1,7 @@
 """Joint policies on top of networks: how the agents of a tick choose beside one another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import equinox as eqx
@@ -9,8 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from descant.core.algorithm import AbstractPolicy, Assessment
-from descant.core.types import Key, Observation
+from descant.core.errors import UserError
+from descant.core.model import Advice, Advisor
+from descant.core.types import Key, Observation, PyTree
 from descant.nets.set import Pointer, take
+from descant.ops.guidance import charges, grades
 from descant.ops.loops import while_any
 from descant.ops.ordering import best
 from descant.ops.policies import chosen, entropy, invert, masked_log_softmax, stratified
@@ -65,12 +69,20 @@ class InOrder(AbstractPolicy):
     common knowledge, so each agent can replay the choices of those before it, given a shared seed.
     Rules decide in this way too. Only what the entities have left changes from turn to turn; all
     else is computed once per tick. In a `block` agents choose at the same time: each knows the
-    blocks before its own.
+    blocks before its own. Where the network heeds the analytic model, it is asked at each turn.
     """
 
     net: Pointer
     block: int = eqx.field(static=True, default=1)
     """Agents that choose in one turn."""
+    advisor: Advisor | None = eqx.field(static=True, default=None)
+    """The model that `informed` puts into observations."""
+
+    def informed(self, state: PyTree, observation: Observation) -> Observation:
+        if self.advisor is None:
+            return observation
+        advice = Advice(context=self.advisor.model.context(state), advisor=self.advisor)
+        return replace(observation, advice=advice)
 
     def sample(
         self, observation: Observation, key: Key
@@ -103,9 +115,13 @@ class InOrder(AbstractPolicy):
             left = _left_by_turn(table.left, moves, actions)[known]
         else:
             left = _left_at(table.left, moves, actions, known)
-        score = jax.vmap(self.net.score, in_axes=(None, 0, 0, None))
-        logits = score(table, who, left, actions)
         mask = jnp.broadcast_to(observation.mask, (agents, actions))[who]
+        advice, grade = self._advice(observation), None
+        if advice is not None:
+            charge = charges(advice.model, advice.context, action, who, known)
+            grade = grades(charge, mask)
+        score = jax.vmap(self.net.score, in_axes=(None, 0, 0, None, 0))
+        logits = score(table, who, left, actions, grade)
         return assess(masked_log_softmax(logits, mask), action[who], who, observation, known)
 
     def _play(
@@ -115,10 +131,11 @@ class InOrder(AbstractPolicy):
         agents, actions = observation.active.shape[0], observation.mask.shape[-1]
         active, slots = observation.active, jnp.arange(agents)
         mask = jnp.broadcast_to(observation.mask, (agents, actions))
-        table = self.net.table(observation)
+        table, advice = self.net.table(observation), self._advice(observation)
+        position = None if advice is None else advice.model.begin(advice.context)
         start = (
             jnp.int32(0),
-            table.left,
+            (table.left, position),
             jnp.zeros((agents,), jnp.int32),
             jnp.zeros((agents,)),
         )
@@ -127,9 +144,20 @@ class InOrder(AbstractPolicy):
         return while_any(
             lambda c, carry: carry[0] < c[2],
             partial(_turn, self.block),
-            (self.net, table, count, active, mask, level),
+            (self.net, table, count, active, mask, level, advice),
             start,
         )[2:]
+
+    def _advice(self, observation: Observation) -> Advice | None:
+        """The model at this tick; None where the network does not heed it."""
+        if self.net.heed is None:
+            return None
+        if observation.advice is None:
+            raise UserError(
+                "These agents ask the analytic model as they choose: hand them what "
+                "policy.informed(state, observation) returns."
+            )
+        return observation.advice
 
 
 def _left_by_turn(left, moves, actions: int) -> Float[Array, "N K Q"]:
@@ -159,14 +187,19 @@ def _left_at(left, moves, actions: int, turns: Int[Array, " P"]) -> Float[Array,
 
 def _turn(block, constants, carry):
     """A block of agents chooses; then what they chose is taken, one after another."""
-    net, table, count, active, mask, level = constants
-    turn, left, action, log_prob = carry
+    net, table, count, active, mask, level, advice = constants
+    turn, (left, position), action, log_prob = carry
     agents, actions = mask.shape
     slot = turn + jnp.arange(block)
     live = slot < count
     who = jnp.minimum(slot, agents - 1)
-    score = jax.vmap(net.score, in_axes=(None, 0, None, None))
-    log_probabilities = masked_log_softmax(score(table, who, left, actions), mask[who])
+    grade = None
+    if advice is not None:
+        turns = [advice.model.turn(advice.context, position, who[i]) for i in range(block)]
+        charge = jnp.stack(turns)
+        grade = grades(charge, mask[who])
+    score = jax.vmap(net.score, in_axes=(None, 0, None, None, 0))
+    log_probabilities = masked_log_softmax(score(table, who, left, actions, grade), mask[who])
     if level is None:
         choice = best(log_probabilities)
     else:
@@ -177,7 +210,10 @@ def _turn(block, constants, carry):
     for i in range(block):
         demand = jnp.where(live[i] & active[who[i]], table.demand[who[i]], 0.0)
         left = take(left, table.portion, demand, choice[i], actions)
-    return turn + block, left, action, log_prob
+        if advice is not None:
+            # Past the last who acts, nobody asks any more.
+            position = advice.model.move(advice.context, position, who[i], choice[i])
+    return turn + block, (left, position), action, log_prob
 
 
 def levels(observation: Observation, key: Key, correlated: bool) -> Float[Array, " N"]:

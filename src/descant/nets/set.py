@@ -51,6 +51,9 @@ class Pointer(eqx.Module):
     rollouts show a system that works: one that is swamped by a first policy that ignores what fits
     teaches little about any other."""
     spec: Spec = eqx.field(static=True)
+    heed: Float[Array, ""] | None = None
+    """What an action loses in logits for a grade of one from the analytic model; None where agents
+    do not ask it."""
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Logits of agents that choose at the same time."""
@@ -87,9 +90,15 @@ class Pointer(eqx.Module):
         )
 
     def score(
-        self, table: Table, agent: Int[Array, ""], left: Float[Array, "K Q"], actions: int
+        self,
+        table: Table,
+        agent: Int[Array, ""],
+        left: Float[Array, "K Q"],
+        actions: int,
+        grade: Float[Array, " A"] | None = None,
     ) -> Float[Array, " A"]:
-        """One agent's logits where entities have this much left."""
+        """One agent's logits where entities have this much left, and the model grades its actions
+        like this."""
         demand, ours, portion = table.demand[agent], table.entities, table.portion
         if table.asked is not None:
             asked = table.asked[agent]
@@ -102,12 +111,23 @@ class Pointer(eqx.Module):
         enough = jnp.all(after >= 0, axis=-1, keepdims=True).astype(after.dtype)
         share = jnp.clip(after * portion, -1, 1)
         about = jnp.concatenate([jnp.tanh(after), share, enough], axis=-1)
+        if self.heed is not None and grade is not None:
+            about = jnp.concatenate([about, grade[:, None]], axis=-1)
+            asked = asked - self.heed * grade
         hidden = jax.nn.relu(ours + table.agents[agent][None] + about @ self.supply)
         return asked + hidden @ self.word + self.enough * enough[:, 0]
 
 
-def pointer(key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0) -> Pointer:
-    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough."""
+LEANING = 4.0
+"""What an action that the model grades like the mean of all loses in logits at first, against the
+best: the first rollouts then show a system that is run by the model, loosely."""
+
+
+def pointer(
+    key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0, advised: bool = False
+) -> Pointer:
+    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough, or
+    leans towards what the model charges least for."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
     return Pointer(
@@ -122,10 +142,11 @@ def pointer(key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0) -> 
             activation=jax.nn.relu,
             last=0.1,
         ),
-        supply=weights(supply, (2 * quantities + 1, hidden), math.sqrt(2)),
+        supply=weights(supply, (2 * quantities + 1 + advised, hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
         enough=jnp.float32(enough if quantities else 0.0),
         spec=spec,
+        heed=jnp.float32(LEANING) if advised else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.model import AbstractModel
 from descant.core.types import PyTree, Rollout, Scalar
@@ -87,3 +87,22 @@ def charges(
 
     start = (jnp.zeros_like(known[0]), model.begin(context))
     return jax.lax.scan(until, start, (who, known))[1]
+
+
+FINE = 100.0
+"""Regrets count on a logarithmic scale from the hundredth part of their mean on."""
+
+
+def grades(charge: Float[Array, "*b A"], legal: Bool[Array, "*b A"]) -> Float[Array, "*b A"]:
+    r"""What the model charges an agent for each action, free of units and of the number of actions:
+    $\log(1 + 100\, r_j / \bar r) / \log 101$ with the regrets $r_j$ and their mean over legal
+    actions.
+
+    0 is the best, 1 the mean. Linear in the regret, the scale would be set by what does not fit
+    at all, and tell nothing of the choice between the others.
+    """
+    best = jnp.min(jnp.where(legal, charge, jnp.inf), axis=-1, keepdims=True)
+    regret = jnp.where(legal, charge - best, 0.0)
+    count = jnp.maximum(jnp.sum(legal, axis=-1, keepdims=True), 1)
+    mean = jnp.sum(regret, axis=-1, keepdims=True) / count
+    return jnp.log1p(FINE * regret / jnp.maximum(mean, 1e-12)) / jnp.log1p(FINE)

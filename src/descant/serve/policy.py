@@ -19,9 +19,14 @@ class Policy:
     the most likely actions in any case.
     """
 
-    def __init__(self, act: Callable, best: Callable, domain: Domain, iteration: int):
+    def __init__(
+        self, act: Callable, best: Callable, informed: Callable, domain: Domain, iteration: int
+    ):
         self._act = act
         self._best = best
+        self.informed = informed
+        """`(state, observation) -> observation`: what to hand to agents who ask the analytic model
+        as they choose (`--algorithm.advised`); for others it changes nothing."""
         self.domain = domain
         """The domain it was trained for, or the one asked for."""
         self.iteration = iteration
@@ -58,6 +63,7 @@ def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
     return Policy(
         act=jax.jit(lambda observation, key: policy.act(observation, key)),
         best=jax.jit(lambda observation: policy.best(observation)),
+        informed=policy.informed,
         domain=trained.domain,
         iteration=trained.selected[seed],
     )

@@ -88,9 +88,10 @@ def _roll(
     policy = algorithm.policy(learner)
 
     def act(state, observation, key):
+        observation = policy.informed(state, observation)
         action, log_prob = policy.sample(observation, key)
         probes = {name: probe(state, action) for name, probe in algorithm.probes.items()}
-        return action, log_prob, probes, algorithm.context(state)
+        return observation, action, log_prob, probes, algorithm.context(state)
 
     def value(observation):
         return algorithm.value(learner, observation)
@@ -98,7 +99,7 @@ def _roll(
     def tick(worlds, keys):
         act_keys, step_keys, reset_keys = keys
         state, observation = worlds
-        action, log_prob, probes, context = jax.vmap(act)(state, observation, act_keys)
+        observation, action, log_prob, probes, context = jax.vmap(act)(state, observation, act_keys)
         state, step = jax.vmap(env.step)(step_keys, state, action)
         following = Worlds(state, step.observation)
         kept = {

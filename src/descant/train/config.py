@@ -22,7 +22,7 @@ class Train:
     """Checkpoints kept; older ones are removed once a newer one is safely on disk."""
     validation: int = 8
     """Scenarios on which the rules are measured before training, for the live gap, and learners
-    with `select best`; 0 for none."""
+    with `select best`, these at `domain.servers`; 0 for none."""
     select: Literal["last", "best"] = "last"
     """Which learner is kept for use: that of the last iteration, or the one that did best on
     validation scenarios."""
@@ -31,12 +31,15 @@ class Train:
     validated."""
     scenarios: int = 40
     """Held-out scenarios of the comparison at the end; 0 leaves it out."""
+    rules: tuple[str, ...] = ()
+    """Rules to compare with, by name; all of the domain's when left out."""
     bound: bool = True
     """Compute in that comparison what no policy can exceed, where the domain knows it, and every
     policy's gap to it."""
     servers: tuple[int, int] | None = None
     """Fewest and most servers of a training scenario, such as 10..100: each draws its own number.
-    Comparisons stay at `domain.servers`. For domains of servers and networks of any size."""
+    The comparison at the end stays at `domain.servers`. For domains of servers and networks of any
+    size."""
     max_bad: int = 10
     """Stop after this many iterations in a row whose update was not finite and was left out."""
 

@@ -67,7 +67,7 @@ def practice(settings: Settings) -> tuple[Domain, AbstractAlgorithm]:
     if not {"servers", "fewest"} <= names:
         raise UserError(f"train.servers: the domain {settings.domain_name!r} has no servers.")
     low, high = settings.train.servers
-    ranged = replace(settings.domain, servers=high, fewest=low)
+    ranged = replace(settings.domain, servers=high, fewest=low if low < high else 0)
     found = make(replace(settings, domain=ranged))
     if _weights(found[1]) != _weights(make(settings)[1]):
         raise UserError(

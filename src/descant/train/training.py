@@ -64,16 +64,16 @@ class Training:
         knobs = settings.train
         provide(devices)
         spread = mesh(devices, knobs.rollouts)
-        self.domain, judging = make(settings)
-        practised, algorithm = practice(settings)
+        domain, judging = make(settings)
+        self.domain, algorithm = practice(settings)
         self.plan = plan(
             algorithm,
-            practised.env,
+            self.domain.env,
             rollouts=knobs.rollouts,
             steps=knobs.steps,
             iterations=knobs.iterations,
             mesh=spread,
-            judge=judged(self.domain, judging, spread) if knobs.select == "best" else None,
+            judge=judged(domain, judging, spread) if knobs.select == "best" else None,
             every=knobs.every,
         )
         self.done = 0

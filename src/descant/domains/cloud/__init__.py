@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from descant.core.domain import Domain
 
 
+LARGE = 300
+"""Servers from which agents choose between groups in any case, of up to 20 servers."""
+
+
 @dataclass(frozen=True)
 class Config:
     """Cloud scheduling."""
@@ -23,9 +27,9 @@ class Config:
     scenarios of one size."""
     clusters: int = 0
     """Groups that agents choose between, Best-Fit inside; 0 takes the paper's Table 5: one server
-    each up to 20 (and for a trace, and where sizes are drawn), then 25 or 40 groups where that cuts
-    evenly into at most 5 servers each, else groups of the most servers that divide, up to 5, and up
-    to 20 from 300 servers on."""
+    each up to 20 (and for a trace, where sizes are drawn, and below 300 under true load), then 25
+    or 40 groups where that cuts evenly into at most 5 servers each, else groups of the most servers
+    that divide, up to 5, and up to 20 from 300 servers on."""
     load: Literal["slots", "true"] = "slots"
     """What `utilisation` is a share of: the agents' slots (the paper's reading: rho N jobs a tick)
     or the servers' capacity in their tightest resource."""
@@ -125,12 +129,13 @@ def groups_of(config: Config) -> int:
     if config.clusters:
         return config.clusters
     servers = config.servers
-    if servers <= 20 or config.trace or config.fewest:
+    alone = LARGE if config.load == "true" else 21
+    if servers < alone or config.trace or config.fewest:
         return servers
     for groups in (25, 40):
         if servers % groups == 0 and servers // groups <= 5:
             return groups
-    largest = 20 if servers >= 300 else 5
+    largest = 20 if servers >= LARGE else 5
     return next(servers // size for size in range(largest, 0, -1) if servers % size == 0)
 
 

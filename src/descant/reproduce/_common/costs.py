@@ -47,7 +47,8 @@ def training(settings: Settings) -> float:
         net
     ]
     ticks = (knobs.steps or settings.domain.horizon) / TICKS
-    one = between(ROLLOUT[net], settings.domain.servers) * share * ticks
+    servers = max(knobs.servers or (settings.domain.servers,))
+    one = between(ROLLOUT[net], servers) * share * ticks
     # Runs in one world find the program that plays its rules in the compile cache.
     judged = rules(settings.domain, knobs.validation, False) - COMPILE * CACHED
     return START + COMPILE + judged + settings.seeds * knobs.iterations * knobs.rollouts * one

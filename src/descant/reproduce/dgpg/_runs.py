@@ -1,20 +1,35 @@
 """Runs and sentences that several targets share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from descant.presets import DECISIONS
 from descant.reproduce._common.jobs import Rules, Score, Train
 from descant.reproduce._common.plan import Scale, settle
 
-STEADY = {
-    "algorithm.entropy": 0.005,
-    "algorithm.entropy_stop": 0.005,
-    "algorithm.critic_epochs": 4,
-}
-"""What of the paper's stabilisers fits our own settings: a fixed entropy bonus, and more passes of
-the critic than of the actor (appendix I.2)."""
+BATCH = 10_000
+"""Decisions in a minibatch of the paper's baselines."""
+ROLLOUTS = {5: 24, 10: 12, 20: 6}
+"""Scenarios in an iteration of theirs at N = 5, and as many decisions at sizes above; from N = 30
+on our default has more."""
+
+
+def steady(servers: int) -> dict[str, Any]:
+    """The paper's stabilisers of MAPPO and IPPO (Table 6, appendix I.2), for our network: a fixed
+    entropy bonus, many rollouts, and 20 passes of the critic beside 3 of the actor, all over the
+    whole of them in large minibatches."""
+    size = next((n for n in ROLLOUTS if servers <= n), 0)
+    return {
+        **({"train.rollouts": ROLLOUTS[size]} if size else {}),
+        "algorithm.entropy": 0.005,
+        "algorithm.entropy_stop": 0.005,
+        "algorithm.epochs": 3,
+        "algorithm.critic_epochs": 20,
+        "algorithm.minibatch": max(1, round(BATCH / (DECISIONS * servers))),
+        "algorithm.minibatches": 0,
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +41,23 @@ class Method:
     algorithm: str
     colour: str
     preset: str | None = None
-    values: Mapping[str, Any] | None = None
+    values: Callable[[int], Mapping[str, Any]] | None = None
+    """Settings of its own by servers."""
+    here: bool = False
+    """Whether it learns where it is scored although its preset would have it learn elsewhere."""
+    home: int = 0
+    """Servers among which it learns, whatever the size that it is scored at; 0 learns there."""
 
 
-DESCANT = Method("descant", "DG-PG descant", "dgpg", "accent")
+HOME = 20
+"""Where policies that move are trained."""
+DESCANT = Method("descant", "DG-PG descant", "dgpg", "accent", "descant", here=True)
+MOVED = replace(
+    DESCANT, key="moved", label=f"DG-PG descant, trained at {HOME}", colour="run-4", home=HOME
+)
 PUBLISHED = Method("published", "DG-PG faithful", "dgpg", "run-1", "published")
-MAPPO = Method("mappo", "MAPPO", "mappo", "run-2", None, STEADY)
-IPPO = Method("ippo", "IPPO", "ippo", "run-3", None, STEADY)
+MAPPO = Method("mappo", "MAPPO", "mappo", "run-2", None, steady)
+IPPO = Method("ippo", "IPPO", "ippo", "run-3", None, steady)
 
 SELECTED = {"train.select": "best", "train.validation": 8}
 """Learners are chosen on scenarios that are neither trained on nor reported."""
@@ -53,11 +78,13 @@ def training(
 def _training(
     method: Method, servers: int, scale: Scale, values: tuple[tuple[str, Any], ...]
 ) -> Train:
+    servers = method.home or servers
     told = {
         "domain.servers": servers,
+        **({"train.servers": (servers, servers)} if method.here else {}),
         "train.scenarios": 0,
         **SELECTED,
-        **(method.values or {}),
+        **(method.values(servers) if method.values else {}),
         **dict(values),
         **scale.values,
     }
@@ -70,7 +97,9 @@ def _training(
 
 def scoring(train: Train, scale: Scale, servers: int = 0) -> Score:
     """A run's policies on held-out scenarios of its own size, or of another."""
-    return Score(train, scale.scenarios_at(servers or train.settings.domain.servers), servers)
+    home = train.settings.domain.servers
+    away = 0 if servers == home else servers
+    return Score(train, scale.scenarios_at(away or home), away)
 
 
 GUIDES = ("observation", "model", "barrier", "blocking", "kappa")

@@ -63,7 +63,7 @@ def _measured(scale: Scale, found: "Found") -> list[Series]:
             ),
             method.colour,
         )
-        for method in sizes.METHODS
+        for method in sizes.SCORED
     ]
     ruled = [
         Series(
@@ -78,7 +78,7 @@ def _measured(scale: Scale, found: "Found") -> list[Series]:
         for n in scale.servers
         for rule in [sizes.world(n, scale)]
     )
-    return [*learned, *ruled, Series("best of all rules", best, "run-4")]
+    return [*learned, *ruled, Series("best of all rules", best, "run-5")]
 
 
 def _row(series: Series, scale: Scale) -> tuple[Cell, ...]:
@@ -87,7 +87,7 @@ def _row(series: Series, scale: Scale) -> tuple[Cell, ...]:
 
 
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
-    for method in sizes.METHODS:
+    for method in sizes.SCORED:
         known = scale.sizes(method.key)
         if len(known) < 2:
             continue

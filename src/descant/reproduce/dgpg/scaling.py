@@ -13,6 +13,7 @@ from descant.reproduce.dgpg import _paper as paper
 from descant.reproduce.dgpg import _sizes as sizes
 from descant.reproduce.dgpg._runs import (
     DESCANT,
+    HOME,
     MAPPO,
     Method,
     at,
@@ -25,8 +26,6 @@ from descant.reproduce.dgpg._runs import (
 if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
 
-HOME = 20
-"""Where the policies that move are trained."""
 SCALES = {
     "quick": Scale(
         "quick",

@@ -11,7 +11,7 @@ from descant.reproduce._common.shown import Shown, relative, told, verdict
 from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.dgpg import _paper as paper
 from descant.reproduce.dgpg import _sizes as sizes
-from descant.reproduce.dgpg._runs import DESCANT, PUBLISHED, Method
+from descant.reproduce.dgpg._runs import DESCANT, MOVED, PUBLISHED, Method
 
 if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
@@ -34,7 +34,11 @@ def show(scale: Scale, found: "Found") -> Shown:
         "learned",
         "Learned policies and the best of all rules",
         ("method", "servers", "IQM of seeds", "minus best rule", "beats it", "left to the bound"),
-        tuple(_learned(n, m, scale, found) for n in scale.servers for m in sizes.at(n, scale)),
+        tuple(
+            _learned(n, m, scale, found)
+            for n in scale.servers
+            for m in sizes.at(n, scale, sizes.SCORED)
+        ),
         "IQM: interquartile mean over seeds and scenarios; its 95 % interval is over seeds, "
         "stratified by scenario. Minus best rule: paired by scenario, with its 95 % interval. "
         "Beats: probability of improvement. Left: what a policy could gain at most.",
@@ -54,8 +58,8 @@ def show(scale: Scale, found: "Found") -> Shown:
 def gains(scale: Scale, found: "Found"):
     """What guided methods gain over the best rule, by size."""
     series = []
-    for method in (PUBLISHED, DESCANT):
-        known = [n for n in scale.servers if method in sizes.at(n, scale)]
+    for method in (PUBLISHED, DESCANT, MOVED):
+        known = scale.sizes(method.key)
         points = [(float(n), sizes.standing(n, scale, found, method)[1]) for n in known]
         series.append(Series(method.label, tuple(points), method.colour))
     return by_size(
@@ -70,7 +74,7 @@ def gains(scale: Scale, found: "Found"):
 
 def _scores(servers: int, scale: Scale, found: "Found") -> Iterator[tuple[Cell, ...]]:
     rule = sizes.world(servers, scale)
-    for method in sizes.at(servers, scale):
+    for method in sizes.at(servers, scale, sizes.SCORED):
         score = sizes.score(method, servers, scale)
         known = paper.TABLE1["DG-PG"].get(servers) if method is PUBLISHED else None
         published = known or (None, None)
@@ -95,16 +99,18 @@ def _learned(servers: int, method: Method, scale: Scale, found: "Found") -> tupl
 
 
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
-    gaps = {n: sizes.standing(n, scale, found, DESCANT) for n in scale.servers}
-    by = {word: [n for n in gaps if verdict(gaps[n][1]) == word] for word in VERDICTS}
-    parts = [f"{word} at N = {', '.join(map(str, by[word]))}" for word in VERDICTS if by[word]]
-    yield f"DG-PG with descant's settings, against the best of all rules: {'; '.join(parts)}."
-    for servers, (best, gap, wins) in gaps.items():
-        yield (
-            f"N = {servers}: {relative(gap, found.rule(sizes.world(servers, scale), best))} "
-            f"{best} ({told(gap, 2)} a tick), higher on {percent(wins, 0)} of scenarios."
-        )
-    for method in (PUBLISHED, DESCANT):
+    for method in (DESCANT, MOVED):
+        gaps = {n: sizes.standing(n, scale, found, method) for n in scale.servers}
+        by = {word: [n for n in gaps if verdict(gaps[n][1]) == word] for word in VERDICTS}
+        parts = [f"{word} at N = {', '.join(map(str, by[word]))}" for word in VERDICTS if by[word]]
+        yield f"{method.label}, against the best of all rules: {'; '.join(parts)}."
+        for servers, (best, gap, wins) in gaps.items():
+            yield (
+                f"{method.label}, N = {servers}: "
+                f"{relative(gap, found.rule(sizes.world(servers, scale), best))} {best} "
+                f"({told(gap, 2)} a tick), higher on {percent(wins, 0)} of scenarios."
+            )
+    for method in (PUBLISHED, DESCANT, MOVED):
         ours = {n: found.held_out(sizes.score(method, n, scale)) for n in scale.sizes(method.key)}
         yield f"{method.label} and the paper's DG-PG: {beside(ours, paper.TABLE1['DG-PG'])}."
     for name, label in sizes.BASE_RULES.items():

@@ -1,0 +1,55 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from descant.core.graph import Graph
+from descant.core.network import Reach
+from descant.ops import graphs
+from descant.ops.neighbourhood import near_sum, pair_sum, ring_sum
+
+GRAPHS = {"grid": graphs.grid(3, 3), "apart": Graph(5, np.array([[0, 1], [1, 2]]))}
+
+
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS)
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_sums_over_balls(graph, radius):
+    x = np.random.default_rng(0).normal(size=(3, 2, graph.agents)).astype(np.float32)
+    pairs = graph.pairs(radius)
+    within = np.zeros((graph.agents, graph.agents))
+    within[pairs.centre, pairs.member] = 1
+    truth = x @ within.T
+    near = near_sum(jnp.asarray(x), jnp.asarray(graph.balls(radius).member))
+    np.testing.assert_allclose(near, truth, atol=1e-5)
+    listed = pair_sum(jnp.asarray(x), jnp.asarray(pairs.centre), jnp.asarray(pairs.member))
+    np.testing.assert_allclose(listed, truth, atol=1e-5)
+
+
+def test_who_is_not_there_is_never_read():
+    """The last agent is what an index of -1 would read: its NaN stays with its neighbours."""
+    graph = graphs.line(6)
+    x = jnp.zeros(6).at[5].set(jnp.nan)
+    spoiled = np.isnan(near_sum(x, jnp.asarray(graph.balls(2).member)))
+    assert spoiled.tolist() == [False, False, False, True, True, True]
+
+
+def test_rings_are_read_later_the_farther_they_are():
+    graph, discount, ticks = graphs.line(4), 0.9, 5
+    reward = np.random.default_rng(1).normal(size=(ticks, 4)).astype(np.float32)
+    weighed = discount ** np.arange(ticks)[:, None] * reward
+    ahead = np.cumsum(weighed[::-1], axis=0)[::-1].astype(np.float32)
+    lags = [Reach().lag(d) for d in range(3)]
+    assert lags == [0, 2, 3]
+    rings = [jnp.asarray(ring) for ring in graph.rings(2)]
+    found = ring_sum(jnp.asarray(ahead), rings, lags)
+    for i in range(4):
+        for t in range(ticks):
+            near = [j for j in range(4) if abs(i - j) <= 2]
+            truth = sum(weighed[int(t + lags[abs(i - j)]) :, j].sum() for j in near)
+            assert float(found[t, i]) == pytest.approx(truth, abs=1e-5)
+
+
+def test_a_ring_that_is_never_felt_counts_nothing():
+    graph, x = graphs.line(3), jnp.ones((4, 3))
+    rings = [jnp.asarray(ring) for ring in graph.rings(1)]
+    alone = ring_sum(x, rings, [Reach(states=0).lag(d) for d in range(2)])
+    np.testing.assert_array_equal(alone, x)

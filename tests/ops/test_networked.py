@@ -1,0 +1,23 @@
+import jax.numpy as jnp
+import numpy as np
+
+from descant.core.graph import Graph
+from descant.domains.tables.world import tables
+from descant.ops.networked import State, drawn, world
+
+
+def test_states_are_drawn_by_level():
+    chances = jnp.array([[0.2, 0.3, 0.5]] * 4 + [[0.0, 1.0, 0.0]])
+    level = jnp.array([0.0, 0.21, 0.49, 0.51, 0.999])
+    assert drawn(chances, level).tolist() == [0, 1, 1, 2, 1]
+
+
+def test_agents_see_themselves_and_shares_of_their_neighbours():
+    """Of states 1 and 2: own, then the neighbours' shares; nothing around who is alone."""
+    graph = Graph(4, np.array([[0, 1], [1, 2]]))
+    env = world(tables(graph, coupling=0.5, states=3), horizon=10)
+    seen = env.observe(State(jnp.array([1, 0, 2, 2], jnp.int8), jnp.int32(4)))
+    np.testing.assert_array_equal(
+        seen.local, [[1, 0, 0, 0], [0, 0, 0.5, 0.5], [0, 1, 0, 0], [0, 1, 0, 0]]
+    )
+    np.testing.assert_allclose(seen.world.globals, [0.25, 0.5, 0.4])

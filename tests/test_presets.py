@@ -1,0 +1,45 @@
+import pytest
+
+from descant.cli.config import resolve
+from descant.train.settings import flatten
+
+
+def settled(algorithm="dgpg", preset="descant", **values):
+    flags = [f"--{name.replace('_', '.', 1)}={value}" for name, value in values.items()]
+    return flatten(resolve("cloud", algorithm, (preset,), None, flags))
+
+
+@pytest.mark.parametrize("servers", [5, 20, 200, 1500])
+@pytest.mark.parametrize("preset", ["descant", "true-load"])
+def test_a_policy_for_any_size_learns_in_a_small_cluster_and_asks_the_model(preset, servers):
+    known = settled(preset=preset, domain_servers=servers)
+    assert known["train.servers"] == (20, 20)
+    assert known["domain.servers"] == servers
+    assert known["algorithm.base.advised"]
+
+
+def test_who_says_where_to_learn_gets_steps_of_that_size():
+    known = settled(domain_servers=1500, train_servers="1500..1500")
+    assert (known["train.servers"], known["train.rollouts"]) == ((1500, 1500), 2)
+    assert known["algorithm.base.trust"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"algorithm_net": "mlp", "algorithm_order": "together"}, {"domain_observation": "clusters"}],
+)
+def test_what_is_bound_to_a_size_learns_there_and_asks_nobody(values):
+    known = settled(domain_servers=50, **values)
+    assert known["train.servers"] is None
+    assert not known["algorithm.base.advised"]
+
+
+def test_agents_without_guidance_ask_no_model():
+    known = settled("mappo", domain_servers=50)
+    assert known["train.servers"] == (20, 20)
+    assert not known["algorithm.advised"]
+
+
+def test_few_rules_are_played_in_large_clusters():
+    assert settled(domain_servers=200)["train.rules"] == ()
+    assert "most-efficient-first" in settled(domain_servers=300)["train.rules"]

@@ -1,0 +1,60 @@
+import equinox as eqx
+import jax.numpy as jnp
+import pytest
+
+from descant.core import discovery
+from descant.core.network import Reach
+from descant.domains.voter.world import Voter, voters
+from descant.ops import graphs
+from descant.testing.networks import check_network
+
+
+@pytest.mark.parametrize("name", discovery.names("domains"))
+def test_networks_of_the_library(name):
+    module = discovery.load("domains", name)
+    domain = module.make(module.Config())
+    if domain.network is None:
+        pytest.skip("is no network")
+    network, objective = domain.network, domain.objective
+    check_network(network)
+    objective.check(network.graph.agents, network.states, network.actions)
+
+
+class Wrong(Voter):
+    """Voters with one fault."""
+
+    fault: str = eqx.field(static=True, default="")
+
+    def law(self, traits, state, action):
+        law = super().law(traits, state, action)
+        if self.fault == "reads the neighbour's action":
+            law = jnp.where(action[1] == 1, law[::-1], law)
+        if self.fault == "reads nobody's state":
+            law = jnp.where((traits[2] == 0) & (state[2] == 1), law[::-1], law)
+        if self.fault == "is no law":
+            law = 1.1 * law
+        return law
+
+
+def wrong(fault, **changes):
+    network = voters(graphs.line(4), alpha=0.8)
+    fields = {name: getattr(network, name) for name in network.__dataclass_fields__}
+    return Wrong(**fields | changes, fault=fault)
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (wrong("reads the neighbour's action"), "reads actions beyond reach.actions = 0"),
+        (wrong("reads nobody's state"), "reads states beyond reach.states = 1, or where nobody"),
+        (wrong("is no law"), "law does not sum to one; off by 0.1"),
+        (wrong("", reach=Reach(states=0)), "reads states beyond reach.states = 0"),
+        (wrong("", reach=Reach(states=2)), "near must reach 2 hops"),
+        (wrong("", hops=jnp.zeros((4, 3), int)), "near and hops are no balls of the graph"),
+        (wrong("", near=jnp.flip(jnp.asarray(graphs.line(4).balls(1).member), 1)), "must begin"),
+        (wrong("", start=jnp.full((4, 2), 0.4)), "start does not sum to one; off by 0.2"),
+    ],
+)
+def test_faults_are_named(network, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        check_network(network)
