@@ -207,3 +207,12 @@ def test_broken_files_are_told_by_name_and_line(descant, place):
         assert result.code == 2, about
         assert f"run.toml{said}" in result.err, about
         assert result.out == "", about
+
+
+def test_the_package_is_a_command():
+    """Where scripts are not on the path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "descant", "nonsense"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr
