@@ -25,6 +25,8 @@ LIGHT_LOAD = {"domain.load": "slots", "domain.reward_scale": "cores"}
 TRUE_LOAD = {"domain.load": "true", "domain.reward_scale": "total"}
 """Servers at 80 to 85 % of their tightest resource: waiting is what costs, and placement decides
 it."""
+TRACE = {"domain.horizon": 1000, "domain.arrivals": 1000, "domain.utilisation": (0.9, 0.95)}
+"""Nodes almost full at the end."""
 LARGE = 300
 """Servers from which an iteration is cut to what it needs: two rollouts hold a million
 decisions."""
@@ -69,6 +71,7 @@ def _published(settings: Settings) -> dict[str, Any]:
             entropy_stop=1e-4,
             norm=0.5,
             huber=10.0,
+            trust=None,
             values="none",
         )
         | {
@@ -103,6 +106,7 @@ def _published_linear(settings: Settings) -> dict[str, Any]:
             entropy_stop=1e-4 if guided else 0.005,
             norm=10.0,
             huber=10.0,
+            trust=None,
             values="batch",
         )
         | {
@@ -142,37 +146,45 @@ servers to happen, few enough for an iteration to take a second and for one job 
 are paid."""
 SMALL = 10
 """Servers up to which an iteration holds few decisions, and more of them are taken."""
-MEDIUM = 50
-"""Servers from which, under light load, the first rollouts show hardly a full one."""
 
 
-def _any_size(settings: Settings, *, light: bool) -> dict[str, Any]:
+FAR = 100
+"""Servers from which agents that learnt among few ask the model as they choose: what a network
+alone makes of other sizes holds up to some 50 servers, what it adds to the model's advice at
+all."""
+
+
+def _any_size(settings: Settings) -> dict[str, Any]:
     """A network as wide as no world learns in a small one, unless somebody says where
-    (`--train.servers 500..500` learns among 500 servers), and agents ask the model as they choose:
-    what they add to its advice holds at other sizes, too."""
+    (`--train.servers 500..500` learns among 500 servers)."""
     compared, guided = _compared(settings), settings.algorithm_name == "dgpg"
     if not (guided or settings.algorithm_name == "mappo"):
         return compared
     known = {name.rpartition(".")[2]: value for name, value in flatten(settings).items()}
     free = known["net"] == "pointer" and known["observation"] != "clusters"
-    if guided and free and known["order"] == "in-turn":
+    if guided and free and known["order"] == "in-turn" and settings.domain.servers >= FAR:
         compared |= _base(settings, advised=True)
     if free and settings.train.servers is None:
         return compared | {"train.servers": (SCHOOL, SCHOOL)}
-    return compared | _sized(settings, light)
+    return compared | _sized(settings)
 
 
-def _sized(settings: Settings, light: bool) -> dict[str, Any]:
+def _sized(settings: Settings) -> dict[str, Any]:
     """More iterations in small clusters; fewer rollouts and smaller steps in large ones, whose
-    ticks hold many decisions each. An actor that stays near what it has seen where, under light
-    load, that hardly holds a full server."""
+    ticks hold many decisions each."""
     servers = max(settings.train.servers or (settings.domain.servers,))
     if servers <= SMALL:
         return {"train.iterations": 40}
-    if servers >= LARGE:
-        steps = _base(settings, minibatch=16, crowd=64, minibatches=64, trust=1.0)
-        return {"train.rollouts": 2, "train.iterations": 5} | steps
-    return _base(settings, trust=1.0) if light and servers >= MEDIUM else {}
+    if servers < LARGE:
+        return {}
+    steps = _base(settings, minibatch=16, crowd=64, minibatches=64, trust=1.0)
+    return {"train.rollouts": 2, "train.iterations": 5} | steps
+
+
+def _congested(settings: Settings) -> dict[str, Any]:
+    """Where much waits, the first rollouts show all that matters, and the policy is soon far from
+    the one that made them: nothing holds it back."""
+    return {name: None for name in flatten(settings) if name.endswith(".trust")}
 
 
 def _compared(settings: Settings) -> dict[str, Any]:
@@ -194,21 +206,17 @@ PRESETS: dict[str, Preset] = {
     "descant": Preset(
         summary="The paper's cluster at any size, with this library's settings for that size",
         domain="cloud",
-        values=lambda settings: LIGHT_LOAD | _any_size(settings, light=True),
+        values=lambda settings: LIGHT_LOAD | _any_size(settings),
     ),
     "true-load": Preset(
         summary="Servers at 80 to 85 % of their tightest resource: waiting decides",
         domain="cloud",
-        values=lambda settings: TRUE_LOAD | _any_size(settings, light=False),
+        values=lambda settings: TRUE_LOAD | _congested(settings) | _any_size(settings),
     ),
     "trace": Preset(
         summary="An imported trace (--domain.trace): 1,000 ticks, nodes almost full at the end",
         domain="cloud",
-        values={
-            "domain.horizon": 1000,
-            "domain.arrivals": 1000,
-            "domain.utilisation": (0.9, 0.95),
-        },
+        values=lambda settings: TRACE | _congested(settings),
     ),
     "published": Preset(
         summary="Yang & Liu (2026), Table 7: perceptron, sampled guidance, 200 iterations",

@@ -275,8 +275,8 @@ class TestAdvised:
         active = observation.active
         np.testing.assert_array_equal(best[active], least[active])
 
-    def test_at_first_it_is_heeded_loosely(self):
-        assert sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True).heed == sets.LEANING
+    def test_at_first_nobody_heeds_it(self):
+        assert sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True).heed == 0
 
     def test_without_the_model_it_says_what_it_needs(self, advised, observation):
         with pytest.raises(UserError, match="hand them what policy"):

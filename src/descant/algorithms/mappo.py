@@ -79,10 +79,10 @@ class Config:
     """Weight of the entropy bonus at the first update."""
     entropy_stop: float = 1e-4
     """Weight at the last; between them a constant factor per iteration."""
-    trust: float | None = None
+    trust: float | None = 1.0
     """Divergence from the policy that collected, in nats per decision, from which on the actor
-    rests until the next rollouts; `none` lets it go on. In large clusters the first updates could
-    lead where no rollout has been."""
+    rests until the next rollouts; `none` lets it go on. The first updates could lead where no
+    rollout has been, and where nothing is learnt any more."""
     norm: float = 0.5
     """Largest norm of a gradient; actor and critic are clipped apart."""
     huber: float = 10.0

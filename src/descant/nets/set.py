@@ -118,16 +118,11 @@ class Pointer(eqx.Module):
         return asked + hidden @ self.word + self.enough * enough[:, 0]
 
 
-LEANING = 4.0
-"""What an action that the model grades like the mean of all loses in logits at first, against the
-best: the first rollouts then show a system that is run by the model, loosely."""
-
-
 def pointer(
     key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0, advised: bool = False
 ) -> Pointer:
-    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough, or
-    leans towards what the model charges least for."""
+    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough,
+    whatever the model says."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
     return Pointer(
@@ -146,7 +141,7 @@ def pointer(
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
         enough=jnp.float32(enough if quantities else 0.0),
         spec=spec,
-        heed=jnp.float32(LEANING) if advised else None,
+        heed=jnp.float32(0) if advised else None,
     )
 
 
