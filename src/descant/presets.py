@@ -146,27 +146,43 @@ servers to happen, few enough for an iteration to take a second and for one job 
 are paid."""
 SMALL = 10
 """Servers up to which an iteration holds few decisions, and more of them are taken."""
-
-
 FAR = 100
-"""Servers from which agents that learnt among few ask the model as they choose: what a network
-alone makes of other sizes holds up to some 50 servers, what it adds to the model's advice at
-all."""
+"""Servers from which, under load, agents that learnt among few ask the model as they choose."""
 
 
-def _any_size(settings: Settings) -> dict[str, Any]:
+def _any_size(settings: Settings, heed: float | None) -> dict[str, Any]:
     """A network as wide as no world learns in a small one, unless somebody says where
-    (`--train.servers 500..500` learns among 500 servers)."""
+    (`--train.servers 500..500` learns among 500 servers), and agents with a model ask it as they
+    choose."""
     compared, guided = _compared(settings), settings.algorithm_name == "dgpg"
     if not (guided or settings.algorithm_name == "mappo"):
         return compared
     known = {name.rpartition(".")[2]: value for name, value in flatten(settings).items()}
     free = known["net"] == "pointer" and known["observation"] != "clusters"
-    if guided and free and known["order"] == "in-turn" and settings.domain.servers >= FAR:
-        compared |= _base(settings, advised=True)
+    if guided and free and known["order"] == "in-turn" and heed is not None:
+        # Whoever follows the model needs nothing else to hold on to.
+        compared |= _base(settings, heed=heed, trust=None)
     if free and settings.train.servers is None:
         return compared | {"train.servers": (SCHOOL, SCHOOL)}
     return compared | _sized(settings)
+
+
+def _light(settings: Settings) -> dict[str, Any]:
+    """The model is right in all but little, and what is learnt is that little."""
+    return LIGHT_LOAD | _any_size(settings, heed=4.0)
+
+
+def _congested(settings: Settings) -> dict[str, Any]:
+    """Where much waits, the first rollouts show all that matters, and the policy is soon far from
+    the one that made them: nothing holds it back."""
+    return {name: None for name in flatten(settings) if name.endswith(".trust")}
+
+
+def _true(settings: Settings) -> dict[str, Any]:
+    """What a network alone makes of 20 servers holds up to some 50, what it adds to the model's
+    advice further."""
+    heed = 0.0 if settings.domain.servers >= FAR else None
+    return TRUE_LOAD | _congested(settings) | _any_size(settings, heed)
 
 
 def _sized(settings: Settings) -> dict[str, Any]:
@@ -179,12 +195,6 @@ def _sized(settings: Settings) -> dict[str, Any]:
         return {}
     steps = _base(settings, minibatch=16, crowd=64, minibatches=64, trust=1.0)
     return {"train.rollouts": 2, "train.iterations": 5} | steps
-
-
-def _congested(settings: Settings) -> dict[str, Any]:
-    """Where much waits, the first rollouts show all that matters, and the policy is soon far from
-    the one that made them: nothing holds it back."""
-    return {name: None for name in flatten(settings) if name.endswith(".trust")}
 
 
 def _compared(settings: Settings) -> dict[str, Any]:
@@ -206,12 +216,12 @@ PRESETS: dict[str, Preset] = {
     "descant": Preset(
         summary="The paper's cluster at any size, with this library's settings for that size",
         domain="cloud",
-        values=lambda settings: LIGHT_LOAD | _any_size(settings),
+        values=_light,
     ),
     "true-load": Preset(
         summary="Servers at 80 to 85 % of their tightest resource: waiting decides",
         domain="cloud",
-        values=lambda settings: TRUE_LOAD | _congested(settings) | _any_size(settings),
+        values=_true,
     ),
     "trace": Preset(
         summary="An imported trace (--domain.trace): 1,000 ticks, nodes almost full at the end",

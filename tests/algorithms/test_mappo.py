@@ -29,7 +29,7 @@ def test_agents_choose_in_turn_where_there_is_something_to_take():
     assert isinstance(head(TOY, net="mlp").actor, Independent)
 
 
-ADVISED = replace(SMALL, order="in-turn", advised=True)
+ADVISED = replace(SMALL, order="in-turn", heed=0.0)
 BLIND = replace(TOY.env, spec=replace(TOY.env.spec, supplies=()))
 
 
@@ -59,7 +59,7 @@ def test_a_learner_asks_the_model_of_the_world_it_is_in():
     ],
 )
 def test_who_cannot_ask_the_model_is_refused(changes, toy, sentence):
-    with pytest.raises(UserError, match=f"^algorithm.advised: .*{sentence}"):
+    with pytest.raises(UserError, match=f"^algorithm.heed: .*{sentence}"):
         mappo.make(replace(ADVISED, **changes), toy)
 
 

@@ -221,7 +221,7 @@ class TestPriced:
 @pytest.fixture(scope="module")
 def advised():
     """A network that heeds the analytic model."""
-    start = sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True)
+    start = sets.pointer(jax.random.key(1), SPEC, hidden=8, heed=0.0)
     loud = jnp.sign(start.word), jnp.float32(1.5)
     return eqx.tree_at(lambda n: (n.word, n.heed), start, loud)
 
@@ -275,8 +275,8 @@ class TestAdvised:
         active = observation.active
         np.testing.assert_array_equal(best[active], least[active])
 
-    def test_at_first_nobody_heeds_it(self):
-        assert sets.pointer(jax.random.key(1), SPEC, hidden=8, advised=True).heed == 0
+    def test_at_first_it_is_heeded_as_asked(self):
+        assert sets.pointer(jax.random.key(1), SPEC, hidden=8, heed=2.5).heed == 2.5
 
     def test_without_the_model_it_says_what_it_needs(self, advised, observation):
         with pytest.raises(UserError, match="hand them what policy"):

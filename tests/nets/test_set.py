@@ -64,7 +64,7 @@ def test_permuting_entities_permutes_actions(net, seed):
 
 def test_permuting_entities_permutes_what_is_made_of_the_models_grades():
     spec, observation = given(bins=6)
-    net = sets.pointer(KEY, spec, hidden=8, advised=True)
+    net = sets.pointer(KEY, spec, hidden=8, heed=0.0)
     net = eqx.tree_at(lambda n: n.heed, net, jnp.float32(0.7))
     grade, order = jax.random.uniform(KEY, (6,)), jax.random.permutation(KEY, 6)
 

@@ -27,7 +27,7 @@ def runs(tmp_path_factory):
     found = {}
     for name in ("pointer", "advised", "mlp"):
         folder = tmp_path_factory.mktemp("runs") / name
-        own = {"algorithm.advised": True} if name == "advised" else {"algorithm.net": name}
+        own = {"algorithm.heed": 0.0} if name == "advised" else {"algorithm.net": name}
         settings = with_values(defaults("cloud", "mappo"), TINY | own)
         assert train(settings, folder).status == "finished"
         found[name] = folder

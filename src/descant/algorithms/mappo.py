@@ -43,9 +43,10 @@ class Config:
     """Width of hidden layers."""
     enough: float = 30.0
     """What an entity that has enough of everything gains in logits at first (`pointer` only)."""
-    advised: bool = False
-    """Whether agents that choose in turn ask the analytic model what it charges for each action;
-    the policy then needs the model when it is used, too."""
+    heed: float | None = None
+    """What an action loses in logits at first if the analytic model grades it like the mean of all,
+    against the best, where agents in turn ask the model as they choose; `none` for those that do
+    not. The policy then needs the model when it is used, too."""
     depth: int = 2
     """Hidden layers of `mlp`."""
     embedding: int = 16
@@ -118,6 +119,8 @@ class Config:
         for name in ("clip", "rate", "critic_rate", "norm", "huber"):
             if not getattr(self, name) > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {getattr(self, name)}.")
+        if self.heed is not None and not self.heed >= 0:
+            raise UserError(f"algorithm.heed: expected at least 0 or none, got {self.heed}.")
         if self.trust is not None and not self.trust > 0:
             raise UserError(f"algorithm.trust: expected above 0 or none, got {self.trust}.")
         for name in ("discount", "trace"):
@@ -158,7 +161,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     def actor(key):
         if config.net == "pointer":
             net = sets.pointer(
-                key, spec, hidden=config.hidden, enough=config.enough, advised=config.advised
+                key, spec, hidden=config.hidden, enough=config.enough, heed=config.heed
             )
             if one_by_one:
                 return InOrder(net=net, block=config.block)
@@ -213,15 +216,15 @@ def make(config: Config, domain: Domain) -> ActorCritic:
 
 def _advisor(config: Config, domain: Domain) -> Advisor | None:
     """Whom the agents ask as they choose."""
-    if not config.advised:
+    if config.heed is None:
         return None
     from descant.core.model import Advisor
 
     if domain.model is None:
-        raise UserError(f"algorithm.advised: {domain.name!r} has no analytic model to ask.")
+        raise UserError(f"algorithm.heed: {domain.name!r} has no analytic model to ask.")
     if not in_turn(config, domain):
         raise UserError(
-            "algorithm.advised: the model is asked at each agent's turn, which takes algorithm.net "
+            "algorithm.heed: the model is asked at each agent's turn, which takes algorithm.net "
             "= pointer, algorithm.order = in-turn, and a domain that observes what is left of what."
         )
     return Advisor(domain.model)

@@ -119,10 +119,10 @@ class Pointer(eqx.Module):
 
 
 def pointer(
-    key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0, advised: bool = False
+    key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0, heed: float | None = None
 ) -> Pointer:
-    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough,
-    whatever the model says."""
+    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough, but
+    for what `heed` makes of the model's grades."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
     return Pointer(
@@ -137,11 +137,11 @@ def pointer(
             activation=jax.nn.relu,
             last=0.1,
         ),
-        supply=weights(supply, (2 * quantities + 1 + advised, hidden), math.sqrt(2)),
+        supply=weights(supply, (2 * quantities + 1 + (heed is not None), hidden), math.sqrt(2)),
         word=0.1 * jax.random.normal(word, (hidden,)) / math.sqrt(hidden),
         enough=jnp.float32(enough if quantities else 0.0),
         spec=spec,
-        heed=jnp.float32(0) if advised else None,
+        heed=None if heed is None else jnp.float32(heed),
     )
 
 

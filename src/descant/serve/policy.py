@@ -26,7 +26,7 @@ class Policy:
         self._best = best
         self.informed = informed
         """`(state, observation) -> observation`: what to hand to agents who ask the analytic model
-        as they choose (`--algorithm.advised`); for others it changes nothing."""
+        as they choose (`--algorithm.heed`); for others it changes nothing."""
         self.domain = domain
         """The domain it was trained for, or the one asked for."""
         self.iteration = iteration
