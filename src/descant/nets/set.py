@@ -121,8 +121,8 @@ class Pointer(eqx.Module):
 def pointer(
     key: Key, spec: Spec, *, hidden: int = 32, enough: float = 30.0, heed: float | None = None
 ) -> Pointer:
-    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough, but
-    for what `heed` makes of the model's grades."""
+    """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough,
+    but for what `heed` makes of the model's grades."""
     entity, agent, supply, word = jax.random.split(key, 4)
     quantities = len(spec.supplies)
     return Pointer(
