@@ -58,6 +58,10 @@ def test_values_may_be_negative_and_lists_may_grow():
             "--domian.servers 5",
             "--domian.servers: settings of this command begin with domain. Did you mean 'domain'?",
         ),
+        (
+            "--no-domain.switch",
+            "--no-domain.switch: a switch is turned off by --domain.no-switch.",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_told(text, problem):

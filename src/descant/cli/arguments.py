@@ -226,9 +226,11 @@ def _merged(name: str, old: Any, new: Any) -> Any:
 
 
 def _unknown(name: str, known: Iterable[str], roots: Sequence[str]) -> str:
-    root, dot, _ = name.partition(".")
+    root, dot, rest = name.partition(".")
     if dot and not roots:
         return f"{_flag(name)}: this command takes no settings."
+    if dot and (table := root.removeprefix("no_")) != root and table in roots:
+        return f"{_flag(name)}: a switch is turned off by {_flag(f'{table}.no_{rest}')}."
     if dot:
         close = "" if root in TABLES else nearest(root, roots)
         begin = ", ".join(root for root in roots if root in TABLES)
