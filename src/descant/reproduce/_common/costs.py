@@ -50,7 +50,7 @@ def training(settings: Settings) -> float:
     servers = max(knobs.servers or (settings.domain.servers,))
     one = between(ROLLOUT[net], servers) * share * ticks
     # Runs in one world find the program that plays its rules in the compile cache.
-    judged = rules(settings.domain, knobs.validation, False) - COMPILE * CACHED
+    judged = rules(settings.domain, knobs.validation, False, knobs.rules) - COMPILE * CACHED
     return START + COMPILE + judged + settings.seeds * knobs.iterations * knobs.rollouts * one
 
 
@@ -60,11 +60,13 @@ def scoring(world: Settings, scenarios: int) -> float:
     return COMPILE / 2 + world.seeds * scenarios * played
 
 
-def rules(domain: Any, scenarios: int, bound: bool) -> float:
-    """Seconds of scoring all rules, and of the bound that none can exceed."""
+def rules(domain: Any, scenarios: int, bound: bool, names: Sequence[str] = ()) -> float:
+    """Seconds of scoring rules, all where none is named, and of the bound that none can exceed."""
     share = domain.horizon / TICKS
     bounding = between(BOUND, domain.servers) * share if bound else 0.0
-    return COMPILE + scenarios * (RULES * between(PLAY, domain.servers) * share + bounding)
+    return COMPILE + scenarios * (
+        (len(names) or RULES) * between(PLAY, domain.servers) * share + bounding
+    )
 
 
 def total(jobs: Sequence["Job"]) -> float:

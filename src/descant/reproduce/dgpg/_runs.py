@@ -83,6 +83,8 @@ def _training(
         "domain.servers": servers,
         **({"train.servers": (servers, servers)} if method.here else {}),
         "train.scenarios": 0,
+        # What progress is shown against; all rules are scored by a job of their own.
+        "train.rules": ("best-fit",),
         **SELECTED,
         **(method.values(servers) if method.values else {}),
         **dict(values),
