@@ -14,7 +14,7 @@ MODULES = {
     ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(SOURCE.rglob("*.py"))
 }
-EVERYTHING = {name.split(".")[0] for name in MODULES} - {"__init__", "cli"}
+EVERYTHING = {name.split(".")[0] for name in MODULES} - {"__init__", "__main__", "cli"}
 # A folder may import itself and these; `cli` is for nobody.
 MAY_IMPORT = {
     "core": set(),
@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "testing": EVERYTHING,
     "cli": EVERYTHING | {"cli"},
     "__init__": EVERYTHING,
+    "__main__": {"cli"},
 }
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping"}
 WORK = {"reproduce._common.work"}

@@ -35,12 +35,30 @@ def test_what_is_bound_to_a_size_learns_there_and_asks_nobody(values):
     assert known["algorithm.base.heed"] is None
 
 
-def test_agents_without_guidance_ask_no_model():
-    known = settled("mappo", domain_servers=100)
+@pytest.mark.parametrize(("algorithm", "prefix"), [("mappo", ""), ("ippo", "base.")])
+def test_agents_without_guidance_ask_no_model(algorithm, prefix):
+    known = settled(algorithm, domain_servers=1500)
     assert known["train.servers"] == (20, 20)
-    assert known["algorithm.heed"] is None
+    assert known[f"algorithm.{prefix}heed"] is None
+
+
+def test_groups_of_ones_own_are_learnt_where_they_are():
+    assert settled(domain_servers=200, domain_clusters=50)["train.servers"] is None
+
+
+def test_true_load_is_itself_after_another_preset():
+    flags = ("--domain.servers=50",)
+    known = flatten(resolve("cloud", "dgpg", ("descant", "true-load"), None, flags))
+    assert known["algorithm.base.heed"] is None
 
 
 def test_few_rules_are_played_in_large_clusters():
     assert settled(domain_servers=200)["train.rules"] == ()
     assert "most-efficient-first" in settled(domain_servers=300)["train.rules"]
+
+
+@pytest.mark.parametrize("algorithm", ["dgpg", "mappo", "ippo"])
+def test_nothing_holds_an_actor_back_where_nodes_are_full(algorithm):
+    known = settled(algorithm, "trace", domain_trace="somewhere")
+    trust = [value for name, value in known.items() if name.endswith(".trust")]
+    assert trust == [None]

@@ -154,17 +154,28 @@ def _any_size(settings: Settings, heed: float | None) -> dict[str, Any]:
     """A network as wide as no world learns in a small one, unless somebody says where
     (`--train.servers 500..500` learns among 500 servers), and agents with a model ask it as they
     choose."""
-    compared, guided = _compared(settings), settings.algorithm_name == "dgpg"
-    if not (guided or settings.algorithm_name == "mappo"):
-        return compared
-    known = {name.rpartition(".")[2]: value for name, value in flatten(settings).items()}
-    free = known["net"] == "pointer" and known["observation"] != "clusters"
-    if guided and free and known["order"] == "in-turn" and heed is not None:
-        # Whoever follows the model needs nothing else to hold on to.
-        compared |= _base(settings, heed=heed, trust=None)
+    if settings.algorithm_name not in ("dgpg", "mappo", "ippo"):
+        return _compared(settings)
+    values, world = _compared(settings) | _asking(settings, heed), settings.domain
+    free = _points(settings) and not (world.clusters or world.fewest)
     if free and settings.train.servers is None:
-        return compared | {"train.servers": (SCHOOL, SCHOOL)}
-    return compared | _sized(settings)
+        return values | {"train.servers": (SCHOOL, SCHOOL)}
+    return values | _sized(settings)
+
+
+def _asking(settings: Settings, heed: float | None) -> dict[str, Any]:
+    """Agents that have a model, and choose one after another, ask it. Whoever follows the model
+    needs nothing else to hold on to."""
+    if settings.algorithm_name != "dgpg" or not _points(settings):
+        return {}
+    in_turn = flatten(settings)["algorithm.base.order"] == "in-turn"
+    return _base(settings, heed=heed, trust=None) if in_turn else {}
+
+
+def _points(settings: Settings) -> bool:
+    """Whether the network points at what it sees one by one, however many there are."""
+    (net,) = (flatten(settings)[name] for name in _base(settings, net=None))
+    return net == "pointer" and settings.domain.observation != "clusters"
 
 
 def _light(settings: Settings) -> dict[str, Any]:
@@ -172,17 +183,22 @@ def _light(settings: Settings) -> dict[str, Any]:
     return LIGHT_LOAD | _any_size(settings, heed=4.0)
 
 
-def _congested(settings: Settings) -> dict[str, Any]:
-    """Where much waits, the first rollouts show all that matters, and the policy is soon far from
-    the one that made them: nothing holds it back."""
-    return {name: None for name in flatten(settings) if name.endswith(".trust")}
-
-
 def _true(settings: Settings) -> dict[str, Any]:
     """What a network alone makes of 20 servers holds up to some 50, what it adds to the model's
     advice further."""
     heed = 0.0 if settings.domain.servers >= FAR else None
     return TRUE_LOAD | _congested(settings) | _any_size(settings, heed)
+
+
+def _trace(settings: Settings) -> dict[str, Any]:
+    """Nodes are full at the end, and the model knows what full costs."""
+    return TRACE | _congested(settings) | _asking(settings, heed=4.0)
+
+
+def _congested(settings: Settings) -> dict[str, Any]:
+    """Where much waits, the first rollouts show all that matters, and the policy is soon far from
+    the one that made them: nothing holds it back."""
+    return {name: None for name in flatten(settings) if name.endswith(".trust")}
 
 
 def _sized(settings: Settings) -> dict[str, Any]:
@@ -226,7 +242,7 @@ PRESETS: dict[str, Preset] = {
     "trace": Preset(
         summary="An imported trace (--domain.trace): 1,000 ticks, nodes almost full at the end",
         domain="cloud",
-        values=lambda settings: TRACE | _congested(settings),
+        values=_trace,
     ),
     "published": Preset(
         summary="Yang & Liu (2026), Table 7: perceptron, sampled guidance, 200 iterations",

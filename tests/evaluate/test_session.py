@@ -108,7 +108,9 @@ def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_o
     assert _file(folder, other, replace=True) == "evaluation.json"
     assert _file(folder, other | {"iteration": 20}, replace=False) == "evaluation.json"
     few = own | {"policies": own["policies"][:3]}
-    assert _file(folder, few, replace=False) == "evaluation-40-2026-act-tetris+jsq.json"
+    assert _file(folder, few, replace=False, named=True) == (
+        "evaluation-40-2026-act-tetris+jsq.json"
+    )
     assert _file(folder, few, replace=True) == "evaluation.json"
     folder.write_json("evaluation.json", few)
     assert _file(folder, own, replace=False) == "evaluation.json"

@@ -93,3 +93,15 @@ def test_where_nothing_is_shared_agents_see_their_own_view_and_critics_all():
     view = observation.local[0]
     assert float(critic(other, view)) != float(critic(observation, view))
     assert critic.body.weights[0].shape[0] == mlp.whole_size(spec) + spec.local
+
+
+def test_a_critic_alone_sees_one_view():
+    observation = one()
+    other = dataclasses.replace(
+        observation,
+        local=observation.local + 1.0,
+        world=dataclasses.replace(observation.world, globals=observation.world.globals + 1.0),
+    )
+    critic, view = mlp.Alone(mlp.flat(KEY, SPEC, hidden=8, depth=1)), observation.local[0]
+    assert float(critic(other, view)) == float(critic(observation, view))
+    assert float(critic(observation, view)) != float(critic(observation, view + 1.0))

@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import equinox as eqx
@@ -209,3 +210,12 @@ def test_who_is_absent_has_no_say():
     fewer = eqx.tree_at(lambda o: o.mask, fewer, fewer.mask[:, :4])
     close(ask(net, fewer), say(wild)[0])
     close(ask(critic, fewer, fewer.local[0]), say(wild)[1])
+
+
+def test_where_nothing_is_shared_the_whole_stays_out_of_sight():
+    spec, observation = given()
+    spec = dataclasses.replace(spec, shared=False)
+    net = sets.pointer(KEY, spec, hidden=8)
+    told = observation.world.globals + 1.0
+    other = eqx.tree_at(lambda o: o.world.globals, observation, told)
+    np.testing.assert_array_equal(ask(net, other), ask(net, observation))

@@ -170,7 +170,6 @@ def make(config: Config) -> Domain:
         globals=1 if world else 0,
         supplies=((0, 1, 2),) if world else (),
         fixed=config.stop == 0,
-        shared=world,
     )
     return Domain(
         name="balance",

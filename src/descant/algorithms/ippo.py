@@ -30,4 +30,9 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: a value of the configuration cannot be used.
     """
-    return replace(mappo.make(config.base, domain), view="local")
+    base = mappo.make(config.base, domain)
+    if domain.env.spec.shared:
+        return replace(base, view="local")
+    from descant.nets.mlp import Alone
+
+    return replace(base, view="local", make_critic=lambda key: Alone(base.make_critic(key)))

@@ -14,6 +14,7 @@ decay may be fast: hence the **measured** one.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import equinox as eqx
@@ -64,7 +65,7 @@ class Certificate:
         weighed.data = weighed.data * np.exp(rate * hops)
         return float(weighed.sum(axis=1).max())
 
-    @property
+    @cached_property
     def rate(self) -> float:
         r"""Largest $\omega$ with $\gamma \chi < 1$; 0 where the certificate is void, infinite where
         agents have nothing to do with each other."""
@@ -107,7 +108,7 @@ class Certificate:
         matrix = self.influence.states + self.influence.actions @ sparse.diags_array(reacts)
         return _spectral_radius(sparse.csr_array(matrix))
 
-    @property
+    @cached_property
     def _hops(self) -> Int[np.ndarray, " _"]:
         """Distance of each entry of M."""
         near, hops = np.asarray(self.network.near), np.asarray(self.network.hops)

@@ -72,7 +72,7 @@ def evaluate_run(
         "overrides": dict(overrides or {}),
         "seconds": time.perf_counter() - start,
     }
-    name = None if overrides else _file(RunFolder(run), evaluation, replace)
+    name = None if overrides else _file(RunFolder(run), evaluation, replace, bool(rules))
     evaluation["kept"] = name
     if name == "evaluation.json":
         # Last of the two, so that where there is an evaluation there is an episode.
@@ -82,7 +82,9 @@ def evaluate_run(
     return evaluation
 
 
-def _file(folder: RunFolder, evaluation: Mapping[str, Any], replace: bool) -> str:
+def _file(
+    folder: RunFolder, evaluation: Mapping[str, Any], replace: bool, named: bool = False
+) -> str:
     """Where to keep an evaluation: one of other scenarios, or without some of the rules, does not
     take the run's own place."""
     world = ("scenarios", "scenario_seed", "mode", "iteration")
@@ -96,7 +98,7 @@ def _file(folder: RunFolder, evaluation: Mapping[str, Any], replace: bool) -> st
         other, fewer = [], False
     if replace or not (other or fewer) or "iteration" in other:
         return "evaluation.json"
-    says = [str(evaluation[name]) for name in world[:3]] + (["+".join(played)] if fewer else [])
+    says = [str(evaluation[name]) for name in world[:3]] + (["+".join(played)] if named else [])
     return f"evaluation-{'-'.join(says)}.json"
 
 

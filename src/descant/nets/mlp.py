@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -139,3 +140,18 @@ def flat(key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2) -> Flat:
     """`depth` hidden layers of `hidden` units; depth 0 is linear."""
     sizes = [whole_size(spec) + spec.local, *[hidden] * depth, 1]
     return Flat(body=layers(key, sizes, last=1.0 if depth else 0.01))
+
+
+class Alone(eqx.Module):
+    """A critic that is shown nothing but an own view."""
+
+    critic: Callable[[Observation, Array], Float[Array, ""]]
+
+    def __call__(self, observation: Observation, local: Float[Array, " D"]) -> Float[Array, ""]:
+        """Value of the state as seen with this own view."""
+        dark = replace(observation, local=jnp.zeros_like(observation.local))
+        world = dark.world
+        unseen = replace(
+            world, entities=jnp.zeros_like(world.entities), globals=jnp.zeros_like(world.globals)
+        )
+        return self.critic(replace(dark, world=unseen), local)

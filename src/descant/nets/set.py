@@ -39,7 +39,8 @@ class Pointer(eqx.Module):
 
     The word on the pair looks at what the entity would have left. Equivariant to the order of
     agents and of entities. Where several entities share an action, the one that would give speaks
-    for it; without supplies, their mean.
+    for it; without supplies, their mean. Where nothing is shared, entities are what actions name,
+    and the world as a whole stays out of sight.
     """
 
     entity: Layers
@@ -66,10 +67,11 @@ class Pointer(eqx.Module):
         """Everything that is computed once per tick."""
         world, actions = observation.world, observation.mask.shape[-1]
         width = self.word.shape[0]
-        said = self.entity(_with(_compared(world), world.globals))
+        common = world.globals if self.spec.shared else world.globals[:0]
+        said = self.entity(_with(_compared(world), common))
         # What the crowd of entities tells every agent.
         words = mean_of_present(said[:, width : 2 * width], world.present)
-        crowd = jnp.concatenate([words, world.globals])
+        crowd = jnp.concatenate([words, common])
         demand, left, whole = supplies(observation, self.spec)
         alone = said.shape[0] == actions
         if not alone and not left.shape[-1]:
@@ -124,16 +126,16 @@ def pointer(
     """Widths of `hidden` everywhere; the first policy is close to uniform among what has enough,
     but for what `heed` makes of the model's grades."""
     entity, agent, supply, word = jax.random.split(key, 4)
-    quantities = len(spec.supplies)
+    quantities, common = len(spec.supplies), spec.globals if spec.shared else 0
     return Pointer(
         entity=layers(
             entity,
-            [2 * spec.features + spec.globals, hidden, 3 * hidden],
+            [2 * spec.features + common, hidden, 3 * hidden],
             activation=jax.nn.relu,
         ),
         agent=layers(
             agent,
-            [spec.local + hidden + spec.globals, hidden, 2 * hidden],
+            [spec.local + hidden + common, hidden, 2 * hidden],
             activation=jax.nn.relu,
             last=0.1,
         ),

@@ -73,7 +73,8 @@ class Networked(AbstractEnv):
 def drawn(chances: Float[Array, "N S"], level: Float[Array, " N"]) -> Int[Array, " N"]:
     """The states that chance picks at given levels in [0, 1)."""
     passed = level[:, None] >= jnp.cumsum(chances, axis=-1)[:, :-1]
-    return jnp.sum(passed, axis=-1).astype(jnp.int8)
+    small = chances.shape[-1] <= jnp.iinfo(jnp.int8).max
+    return jnp.sum(passed, axis=-1).astype(jnp.int8 if small else jnp.int32)
 
 
 def world(network: AbstractNetwork, horizon: int) -> Networked:

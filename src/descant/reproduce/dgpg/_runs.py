@@ -23,6 +23,7 @@ def steady(servers: int) -> dict[str, Any]:
     size = next((n for n in ROLLOUTS if servers <= n), 0)
     return {
         **({"train.rollouts": ROLLOUTS[size]} if size else {}),
+        "algorithm.trust": None,
         "algorithm.entropy": 0.005,
         "algorithm.entropy_stop": 0.005,
         "algorithm.epochs": 3,

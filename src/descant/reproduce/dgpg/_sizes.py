@@ -93,7 +93,7 @@ def notes(scale: Scale) -> Iterator[str]:
     yield (
         "DG-PG faithful is the preset `published` (perceptron, sampled guidance, Table 7); DG-PG "
         f"descant is this library's, trained at the size itself, or at N = {HOME} as the preset "
-        "`descant` does."
+        "`descant` does; its agents ask the model as they choose, and need it when they act."
     )
     for method, largest in scale.largest.items():
         if largest < max(scale.servers):

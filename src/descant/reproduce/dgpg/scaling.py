@@ -26,12 +26,20 @@ from descant.reproduce.dgpg._runs import (
 if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
 
+METHODS = (DESCANT, MAPPO)
+
+
+def _own(scale: Scale) -> dict[str, int]:
+    """Iterations of the methods that are run here."""
+    return {method.key: scale.iterations[method.key] for method in METHODS}
+
+
 SCALES = {
     "quick": Scale(
         "quick",
         servers=sizes.SCALES["quick"].servers,
         seeds=2,
-        iterations=sizes.SCALES["quick"].iterations,
+        iterations=_own(sizes.SCALES["quick"]),
         rollouts=sizes.SCALES["quick"].rollouts,
         fewer=sizes.SCALES["quick"].fewer,
         values=sizes.SCALES["quick"].values,
@@ -42,13 +50,12 @@ SCALES = {
         "full",
         servers=(5, 10, 20, 50, 100, 200, 500, 1000, 1500),
         seeds=5,
-        iterations=sizes.SCALES["full"].iterations,
+        iterations=_own(sizes.SCALES["full"]),
         fewer={500: 20, 1500: 10},
         largest={"mappo": 200},
         transfer=(200, 2000),
     ),
 }
-METHODS = (DESCANT, MAPPO)
 GIB = 2**30
 
 
