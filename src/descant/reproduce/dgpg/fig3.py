@@ -124,7 +124,11 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     }
     first = {n: max(METHODS, key=lambda m: end[m].mean) for n, end in ends.items()}
     led = [n for n, method in first.items() if method is GUIDED]
-    others = [f"{method.label} at N = {n}" for n, method in first.items() if method is not GUIDED]
+    others = [
+        f"{method.label} at {at([n for n in first if first[n] is method])}"
+        for method in METHODS
+        if method is not GUIDED and method in first.values()
+    ]
     yield (
         f"Training ends highest with DG-PG at {at(led)}"
         + (f", and with {' and '.join(others)}. " if others else ". ")
