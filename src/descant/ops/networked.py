@@ -93,28 +93,10 @@ def world(network: AbstractNetwork, horizon: int) -> Networked:
     return Networked(spec=spec, network=network)
 
 
-def always(action: int) -> Rule:
-    """The rule by which everybody always does the same."""
-
-    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-        return jnp.full(state.local.shape, action, jnp.int32)
-
-    return rule
-
-
 def where(which: Bool[Array, " S"] | list[bool]) -> Rule:
     """The rule by which those in certain states do 1 and others 0."""
 
     def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
         return jnp.asarray(which, jnp.int32)[state.local]
-
-    return rule
-
-
-def anyhow(actions: int) -> Rule:
-    """The rule by which everybody does anything."""
-
-    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-        return jax.random.randint(key, state.local.shape, 0, actions)
 
     return rule

@@ -14,6 +14,7 @@ from descant.domains.epidemic import Config
 from descant.ops import networked
 from descant.ops.graph_settings import graph_of
 from descant.ops.networked import State
+from descant.ops.rules import always
 from descant.ops.utility import Fair, Imitation, Linear, Mean, Penalty, Weighted, everybody
 
 
@@ -104,8 +105,8 @@ def build(config: Config) -> Domain:
         name="epidemic",
         env=networked.world(network, config.horizon),
         rules={
-            "open": networked.always(0),
-            "protect": networked.always(1),
+            "open": always(0),
+            "protect": always(1),
             "when-ill": networked.where([False, True]),
             "near-infection": near_infection(network),
         },

@@ -12,6 +12,7 @@ from descant.core.utility import AbstractUtility
 from descant.domains.line_message import Config
 from descant.ops import networked
 from descant.ops.graphs import line
+from descant.ops.rules import always, anything
 from descant.ops.utility import Entropy, Linear, Mean, Shortfall, Weighted, everybody
 
 
@@ -88,9 +89,9 @@ def build(config: Config) -> Domain:
         name="line-message",
         env=networked.world(network, config.horizon),
         rules={
-            "always": networked.always(1),
-            "anyhow": networked.anyhow(2),
-            "never": networked.always(0),
+            "always": always(1),
+            "random": anything(2),
+            "never": always(0),
         },
         headline="always",
         figures=("messages", "first"),

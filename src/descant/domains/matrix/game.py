@@ -1,10 +1,8 @@
 """A game as a world of one tick, and its rules."""
 
-from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -14,6 +12,7 @@ from descant.core.env import AbstractEnv
 from descant.core.types import Key, Observation, Spec, Step, World
 from descant.domains.matrix import Config
 from descant.domains.matrix.payoffs import payoffs
+from descant.ops.rules import always, anything
 
 
 class State(NamedTuple):
@@ -61,18 +60,6 @@ class Game(AbstractEnv):
         )
 
 
-def anything(actions: int, state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-    """Any action."""
-    return jax.random.randint(key, observation.active.shape, 0, actions)
-
-
-def always(
-    action: tuple[int, ...], state: State, observation: Observation, key: Key
-) -> Int[Array, " N"]:
-    """The same joint action."""
-    return jnp.array(action, jnp.int32)
-
-
 def best(table: Float[np.ndarray, "*A"]) -> tuple[int, ...]:
     """A joint action with the highest payoff."""
     return tuple(int(i) for i in np.unravel_index(np.argmax(table), table.shape))
@@ -102,9 +89,9 @@ def build(config: Config) -> Domain:
         name="matrix",
         env=Game(spec=spec, payoff=jnp.asarray(table)),
         rules={
-            "random": partial(anything, config.actions),
-            "best-reply": partial(always, best_reply(table)),
-            "best": partial(always, best(table)),
+            "random": anything(config.actions),
+            "best-reply": always(best_reply(table)),
+            "best": always(best(table)),
         },
         headline="best-reply",
         figures=("optimal", "regret"),

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from itertools import product
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -15,21 +14,12 @@ from descant.domains.particle.assignment import assign
 from descant.domains.particle.physics import DAMPING, MOVES, PUSH, TICK, between
 from descant.domains.particle.tasks import Task
 from descant.ops.ordering import best
+from descant.ops.rules import always, anything
 
 PLANNED = 3
 """Moves that a scripted agent plans."""
 AHEAD = 6
 """Ticks over which it adds up its distance; after the planned moves it drifts."""
-
-
-def anything(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
-    """Any move."""
-    return jax.random.randint(key, observation.active.shape, 0, len(MOVES))
-
-
-def still(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
-    """Never a move."""
-    return jnp.zeros(observation.active.shape, jnp.int32)
 
 
 def nearest(distances: Float[Array, "N N"]) -> Int[Array, " N"]:
@@ -50,7 +40,11 @@ def toward(choose: Callable[[Array], Array], task: Task) -> Rule:
 
 def rules(task: Task, agents: int) -> dict[str, Rule]:
     """By name; the best assignment only where it can be found."""
-    found: dict[str, Rule] = {"random": anything, "still": still, "nearest": toward(nearest, task)}
+    found: dict[str, Rule] = {
+        "random": anything(len(MOVES)),
+        "still": always(0),
+        "nearest": toward(nearest, task),
+    }
     if agents <= LARGEST:
         found["assigned"] = toward(assign, task)
     return found

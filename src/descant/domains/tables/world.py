@@ -15,6 +15,7 @@ from descant.core.types import Scalar
 from descant.domains.tables import Config
 from descant.ops import networked
 from descant.ops.graph_settings import graph_of
+from descant.ops.rules import anything
 from descant.ops.utility import Linear, everybody
 
 MOST = 2**27
@@ -131,7 +132,7 @@ def build(config: Config) -> Domain:
     return Domain(
         name="tables",
         env=networked.world(network, config.horizon),
-        rules={"anyhow": networked.anyhow(config.actions), "greedy": greedy},
+        rules={"random": anything(config.actions), "greedy": greedy},
         headline="greedy",
         figures=("reward", "lowest"),
         network=network,

@@ -13,6 +13,7 @@ from descant.core.utility import AbstractUtility
 from descant.domains.voter import Config
 from descant.ops import networked
 from descant.ops.graph_settings import graph_of
+from descant.ops.rules import always, anything
 from descant.ops.utility import Coverage, Entropy, Imitation, Linear, Mean, dealt, everybody
 
 
@@ -136,9 +137,9 @@ def build(config: Config) -> Domain:
         name="voter",
         env=networked.world(network, config.horizon),
         rules={
-            "rest": networked.always(0),
-            "push": networked.always(1),
-            "anyhow": networked.anyhow(2),
+            "rest": always(0),
+            "push": always(1),
+            "random": anything(2),
             "correct": networked.where([True, False]),
         },
         headline="push",

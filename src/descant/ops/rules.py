@@ -1,0 +1,28 @@
+"""Rules for any world."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from descant.core.domain import Rule
+from descant.core.types import Key, Observation, PyTree
+
+
+def anything(actions: int) -> Rule:
+    """The rule by which everybody does anything, with equal chances."""
+
+    def rule(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
+        return jax.random.randint(key, observation.active.shape, 0, actions)
+
+    return rule
+
+
+def always(action: int | Sequence[int]) -> Rule:
+    """The rule by which everybody always does the same, or each what it is given."""
+
+    def rule(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
+        return jnp.broadcast_to(jnp.array(action, jnp.int32), observation.active.shape)
+
+    return rule

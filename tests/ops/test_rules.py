@@ -1,0 +1,24 @@
+import jax
+import jax.numpy as jnp
+
+from descant.core.types import Observation, World
+from descant.ops.rules import always, anything
+
+SEEN = Observation(
+    local=jnp.zeros((3, 1)),
+    world=World(entities=jnp.zeros((0, 0)), globals=jnp.zeros((0,))),
+    mask=jnp.ones((1, 4), bool),
+    active=jnp.ones((3,), bool),
+)
+
+
+def test_anything_is_every_action_equally_often():
+    keys = jax.random.split(jax.random.key(0), 4000)
+    actions = jax.vmap(lambda key: anything(4)(None, SEEN, key))(keys)
+    shares = jnp.mean(actions[..., None] == jnp.arange(4), axis=0)
+    assert jnp.allclose(shares, 0.25, atol=0.03)
+
+
+def test_always_is_one_for_all_or_one_for_each():
+    assert always(2)(None, SEEN, jax.random.key(0)).tolist() == [2, 2, 2]
+    assert always((0, 3, 1))(None, SEEN, jax.random.key(0)).tolist() == [0, 3, 1]
