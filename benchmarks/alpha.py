@@ -26,7 +26,7 @@ from descant.algorithms import dgpg, mappo
 from descant.algorithms._actor_critic import ActorCritic
 from descant.core.domain import Domain
 from descant.domains import cloud
-from descant.evaluate.episodes import decide, scenario_keys, score
+from descant.evaluate.episodes import Decided, scenario_keys, score
 from descant.train.loop import Plan, begin, iterate, plan
 
 FIXED = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
@@ -76,7 +76,7 @@ def measure(domain: Domain, options: argparse.Namespace) -> dict[str, dict[str, 
     @jax.jit
     def judge(learners):
         def one(learner):
-            return score(domain, decide(learner.actor, "act"), keys).reward
+            return score(domain, Decided(learner.actor, "act"), keys).reward
 
         return jax.lax.map(one, learners)
 

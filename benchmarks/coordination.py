@@ -20,7 +20,7 @@ from timing import place, seconds
 
 from descant.algorithms import dgpg, mappo
 from descant.domains import cloud
-from descant.evaluate.episodes import decide, play, scenario_keys, score, score_rules
+from descant.evaluate.episodes import Decided, play, scenario_keys, score, score_rules
 from descant.evaluate.statistics import paired_difference
 from descant.train.loop import begin, compile_period, plan
 
@@ -70,7 +70,7 @@ def main() -> int:
     reference = None
     for name in options.only:
         policy = train(domain, options.iterations, options.rollouts, options.seed, **ORDERS[name])
-        rule = decide(policy, "act")
+        rule = Decided(policy, "act")
         reward = np.asarray(jax.jit(lambda k, r=rule: score(domain, r, k).reward)(keys))
         reference = reward if reference is None else reference
         episode = jax.jit(lambda k, r=rule: play(domain, r, k).reward)

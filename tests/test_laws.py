@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from builders import SMALL, rollout
-from descant.algorithms import dgpg, ippo, mappo
+from descant.algorithms import dgpg, happo, ippo, mappo
 from descant.ascent.terms import Guidance
 from descant.credit.links import Scale, chain
 from descant.credit.schedules import Constant
 from descant.train.loop import begin, compile_period, iterate, plan
-from toys import balance
+from toys import balance, echo
 
 TOYS = Path(__file__).parent / "toys"
 KEY = jax.random.key(0)
@@ -259,7 +259,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dataclasses import replace
 from builders import SMALL
-from toys import balance
+from toys import balance, echo
 from descant.algorithms import dgpg
 from descant.train.loop import begin, iterate, plan
 
@@ -301,3 +301,36 @@ def test_one_device_is_two_devices():
         [sys.executable, "-c", DEVICES], capture_output=True, text=True, env=environment
     )
     assert done.stdout == "equal\n", done.stderr[-3000:]
+
+
+def test_happo_of_one_agent_is_mappo_with_weights_of_its_own():
+    lone = balance.make(balance.Config(agents=1))
+    config = replace(SMALL, net="mlp", sharing="separate")
+    with optimising():
+        ones = train(lone, mappo.make(config, lone))
+        other = train(lone, happo.make(happo.Config(base=config), lone))
+    assert_close(
+        replace(ones, actor_state=()), replace(other, actor_state=()), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_memory_lets_agents_echo_what_they_saw_and_nothing_else_does():
+    """Chance is a half; the number is long gone when it is asked for."""
+    domain = echo.make(echo.Config())
+    scores = {}
+    for net in ("gru", "mlp"):
+        config = mappo.Config(
+            net=net, hidden=16, chunk=0, minibatch=96, minibatches=0, epochs=4, rate=1e-2
+        )
+        what = plan(mappo.make(config, domain), domain.env, rollouts=64, steps=0, iterations=40)
+
+        @jax.jit
+        def run(key, what=what):
+            step = lambda run, index: (lambda r: (r[0], r[1]["return"]))(  # noqa: E731
+                iterate(what, run, key, index)
+            )
+            return jax.lax.scan(step, begin(what, key), jnp.arange(40))[1]
+
+        scores[net] = 3 * float(jnp.mean(run(KEY)[-5:]))
+    assert scores["gru"] > 0.9, scores
+    assert abs(scores["mlp"] - 0.5) < 0.1, scores

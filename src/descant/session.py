@@ -227,7 +227,7 @@ def _judged(settings: Settings) -> Callable[..., Any]:
         import jax.numpy as jnp
         from jax.sharding import PartitionSpec as Spec
 
-        from descant.evaluate.episodes import decide, scenario_keys, score
+        from descant.evaluate.episodes import Decided, scenario_keys, score
         from descant.train.collect import AXIS, spread
 
         # Nobody asks for alignment or for curves here.
@@ -235,7 +235,7 @@ def _judged(settings: Settings) -> Callable[..., Any]:
         shared = None if mesh is None or count % mesh.size else mesh
 
         def rewards(learner, keys):
-            return score(world, decide(algorithm.policy(learner), "act"), keys).reward
+            return score(world, Decided(algorithm.policy(learner), "act"), keys).reward
 
         def judge(learner):
             keys = scenario_keys("validation", settings.seed, count)

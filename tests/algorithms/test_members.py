@@ -17,5 +17,6 @@ def test_contract(name):
     if isinstance(config, type(SMALL)):
         config = SMALL
     elif "base" in {field.name for field in fields(config)}:
-        config = replace(config, base=SMALL)
+        known = {name: getattr(config.base, name) for name in ("net", "sharing")}
+        config = replace(config, base=replace(SMALL, **known))
     check_algorithm(lambda d: module.make(config, d), balance.make(balance.Config()))

@@ -6,7 +6,16 @@ import optax
 import pytest
 
 from builders import Tabular, rollout
-from descant.ascent.together import Together, adam, crowds, flatten, minibatches
+from descant.ascent.together import (
+    Together,
+    adam,
+    chunks,
+    crowds,
+    flatten,
+    fresh,
+    minibatches,
+)
+from descant.core.errors import UserError
 from descant.credit.schedules import Constant, Ramp
 from descant.nets.policy import Independent
 
@@ -229,3 +238,25 @@ def test_an_actor_that_is_too_far_from_what_collected_rests(given, advantage):
     assert never == 0
     assert np.abs(free - LOGITS).max() > 0.01
     np.testing.assert_array_equal(run(trust=1e9)[0], free)
+
+
+class TestChunks:
+    """Ticks in a row, for agents that remember."""
+
+    def test_a_chunk_is_ticks_of_one_scenario_in_order(self):
+        ticks, scenarios = 6, 2
+        tree = jnp.arange(ticks)[:, None] + 100 * jnp.arange(scenarios)[None]
+        ends = jnp.zeros((ticks, scenarios), bool).at[4, 1].set(True)
+        pieces = chunks(tree, ends, 3)
+        wanted = [[0, 1, 2], [100, 101, 102], [3, 4, 5], [103, 104, 105]]
+        assert pieces.of.tolist() == wanted
+        assert pieces.fresh.tolist() == [[True, False, False]] * 3 + [[True, True, False]]
+        assert chunks(tree, ends, 0).of.shape == (scenarios, ticks)
+
+    def test_chunks_must_come_out_even(self):
+        with pytest.raises(UserError, match="6 ticks cannot be cut into chunks of 4"):
+            chunks(jnp.zeros((6, 2)), jnp.zeros((6, 2), bool), 4)
+
+    def test_an_episode_is_fresh_after_the_end_of_another(self, given):
+        found = fresh(given)
+        assert found[:, 0].tolist() == [True, False, False, True, False]

@@ -15,7 +15,7 @@ def test_moments_of_the_slope():
     context = TOY.model.context(state)
 
     def measure(moment):
-        return Slope(model=TOY.model, actions=4, moment=moment)(state, action)
+        return Slope(model=TOY.model, actions=4, moment=moment)(state, action, jax.random.key(0))
 
     after, before, sequential = map(measure, ("after", "before", "sequential"))
     np.testing.assert_array_equal(after, slope(TOY.model, context, action, 4))

@@ -105,3 +105,29 @@ def test_a_critic_alone_sees_one_view():
     critic, view = mlp.Alone(mlp.flat(KEY, SPEC, hidden=8, depth=1)), observation.local[0]
     assert float(critic(other, view)) == float(critic(observation, view))
     assert float(critic(observation, view)) != float(critic(observation, view + 1.0))
+
+
+class TestOwners:
+    """Agents with weights of their own."""
+
+    @pytest.mark.parametrize("depth", [0, 2])
+    def test_each_agent_has_the_network_of_its_owner(self, depth):
+        observation, owners = one(), (1, 0, 1)
+        net = mlp.per_agent(KEY, SPEC, hidden=8, depth=depth, embedding=4, owners=owners)
+        net = jax.tree.map(lambda x: x + 0.01, net)
+        said = net(observation)
+        sets = ("shared", "own", "bias", "rest")
+        for agent, owner in enumerate(owners):
+            mine = {
+                name: jax.tree.map(lambda x, o=owner: x[o], getattr(net, name)) for name in sets
+            }
+            if mine["rest"] is not None:
+                mine["rest"] = dataclasses.replace(mine["rest"], owners=None)
+            alone = dataclasses.replace(net, owners=None, **mine)(observation)[agent]
+            np.testing.assert_allclose(said[agent], alone, rtol=1e-4, atol=1e-5)
+
+    def test_sets_of_weights_differ_and_a_batch_goes_through(self):
+        net = mlp.layers(KEY, [3, 5, 2], owners=(0, 1, 2, 3))
+        assert len({float(w) for w in net.weights[0][:, 0, 0]}) == 4
+        x = jax.random.normal(KEY, (6, 4, 3))
+        np.testing.assert_allclose(net(x), jax.vmap(net)(x), rtol=1e-5, atol=1e-6)

@@ -11,7 +11,7 @@ from builders import Tabular, observations
 from descant.core.errors import UserError
 from descant.core.model import Advisor
 from descant.nets import set as sets
-from descant.nets.policy import Independent, InOrder
+from descant.nets.policy import Gaussian, Independent, InOrder
 from descant.ops.guidance import grades
 from toys import balance
 
@@ -153,7 +153,9 @@ def test_some_agents_are_assessed_as_among_all(head, net, observation):
         for some in ([0], [1], [2], [0, 2], [0, 1, 2]):
             part = assess(policy, here, action, jnp.array(some))
             for of_all, of_some in zip(whole, part, strict=True):
-                np.testing.assert_allclose(of_some, of_all[jnp.array(some)], rtol=1e-5, atol=1e-6)
+                if of_all is not None:
+                    wanted = of_all[jnp.array(some)]
+                    np.testing.assert_allclose(of_some, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_a_block_knows_the_blocks_before_it(net, observation):
@@ -290,3 +292,60 @@ class TestAdvised:
         ours, theirs = (draw(policy, o) for o in (observation, plain))
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+class TestGaussian:
+    """Continuous actions of two coordinates, three agents."""
+
+    MEAN = jnp.array([[0.3, -0.2], [0.0, 1.5], [-2.0, 0.1]])
+    DEVIATION = jnp.log(jnp.array([[0.5, 0.1]]))
+
+    def policy(self, squash):
+        return Gaussian(net=Tabular(self.MEAN), deviation=self.DEVIATION, squash=squash)
+
+    def test_clipped_draws_are_normal_and_density_is_the_normal_one(self, observation):
+        action, log_prob = draw(self.policy("clipped"), observation)
+        deviation = np.exp(self.DEVIATION)
+        for agent, coordinate in itertools.product(range(3), range(2)):
+            seen = np.asarray(action[:, agent, coordinate])
+            law = stats.norm(self.MEAN[agent, coordinate], deviation[0, coordinate])
+            assert stats.kstest(seen, law.cdf).pvalue > 1e-3
+        wanted = stats.norm.logpdf(action, self.MEAN[None], deviation[None]).sum(-1)
+        np.testing.assert_allclose(log_prob, wanted, rtol=1e-3, atol=1e-3)
+
+    def test_squashed_draws_stay_inside_and_their_density_integrates_to_one(self, observation):
+        policy = self.policy("tanh")
+        action, _ = draw(policy, observation)
+        assert float(jnp.abs(action).max()) < 1
+        line = np.tanh(np.linspace(-5, 5, 400))
+        grid = jnp.array(list(itertools.product(line, line)), jnp.float32)
+        cells = jnp.broadcast_to(grid[:, None], (len(grid), 3, 2))
+        said = jax.jit(jax.vmap(policy.assess, (None, 0)))(observation, cells)
+        density = np.exp(np.asarray(said.log_prob[:, 0], float)).reshape(400, 400)
+        total = np.trapezoid(np.trapezoid(density, line), line)
+        assert total == pytest.approx(1, abs=0.02)
+
+    @pytest.mark.parametrize("squash", ["clipped", "tanh"])
+    def test_a_draw_is_assessed_as_it_was_drawn(self, squash, observation):
+        policy = self.policy(squash)
+        action, log_prob = policy.sample(observation, jax.random.key(3))
+        said = assess(policy, observation, action)
+        np.testing.assert_allclose(said.log_prob, log_prob, rtol=1e-3, atol=1e-3)
+        wanted = stats.norm(scale=np.exp(self.DEVIATION)).entropy().sum()
+        np.testing.assert_allclose(said.entropy, wanted, rtol=1e-4)
+        some = assess(policy, observation, action, jnp.array([0, 2]))
+        np.testing.assert_allclose(some.log_prob, log_prob[jnp.array([0, 2])], rtol=1e-3, atol=1e-3)
+
+    def test_the_best_is_the_mean_and_levels_fix_the_draw(self, observation):
+        policy = self.policy("clipped")
+        np.testing.assert_array_equal(policy.best(observation), self.MEAN)
+        np.testing.assert_array_equal(policy.act(observation, jax.random.key(0)), self.MEAN)
+        levels = jax.random.uniform(jax.random.key(5), (4000, 3))
+        drawn = jax.jit(jax.vmap(policy.draw, (None, 0)))
+        action, _ = drawn(observation, levels)
+        np.testing.assert_array_equal(action, drawn(observation, levels)[0])
+        law = stats.norm(0.3, 0.5)
+        assert stats.kstest(np.asarray(action[:, 0, 0]), law.cdf).pvalue > 1e-3
+        first, second = np.asarray(action[:, 0, 0]), np.asarray(action[:, 0, 1])
+        assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
+        assert abs(np.corrcoef(first, np.asarray(action[:, 1, 0]))[0, 1]) < 0.05

@@ -5,10 +5,12 @@ import pytest
 
 from builders import SMALL
 from descant.algorithms import mappo
+from descant.ascent.together import fresh
+from descant.core.algorithm import OVER_TICKS
 from descant.train.collect import Worlds, collect, open_worlds
-from toys import balance
+from toys import balance, echo
 
-COUNT = 2
+COUNT, STEPS = 2, 7
 
 
 class Setting:
@@ -130,3 +132,61 @@ def test_scenarios_differ(fixed):
     target = np.asarray(fixed.worlds.state.target)
     assert np.abs(target[0] - target[1]).min() > 0
     assert jnp.ndim(fixed.worlds.state.time) == 1
+
+
+@pytest.fixture(scope="module")
+def remembered():
+    domain = echo.make(echo.Config(wait=2))
+    algorithm = mappo.make(mappo.Config(net="gru", hidden=4, chunk=0), domain)
+    learner = jax.jit(algorithm.init)(jax.random.key(0))
+
+    @jax.jit
+    def run(key):
+        worlds = open_worlds(domain.env, key, COUNT, memory=algorithm.begin(learner))
+        return collect(algorithm, learner, domain.env, worlds, key, STEPS, renew=True)
+
+    return algorithm, learner, run(jax.random.key(1))
+
+
+class TestMemory:
+    """Agents and critics that remember, in a world whose episodes last three ticks."""
+
+    def test_an_episode_begins_with_nothing_remembered(self, remembered):
+        memory = remembered[2][1].observation.memory
+        for who in ("actor", "critic"):
+            size = np.abs(memory[who]).max(axis=(1, 2, 3))
+            assert (size > 0).tolist() == [t % 3 > 0 for t in range(STEPS)]
+
+    def test_what_is_stored_is_what_listening_left(self, remembered):
+        algorithm, learner, (worlds, rollout) = remembered
+        policy = algorithm.policy(learner)
+        listen = jax.jit(lambda o: algorithm.listen(learner, o))
+        value = jax.jit(lambda o: algorithm.value(learner, o))
+        assess = jax.jit(lambda *given: policy.assess(*given))
+        for t in range(STEPS):
+            one = jax.tree.map(lambda x, t=t: x[t, 0], rollout)
+            heard = listen(one.observation)
+            said = assess(heard, one.action)
+            np.testing.assert_allclose(one.log_prob, said.log_prob, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(one.value, value(heard), rtol=1e-4, atol=1e-5)
+            following = (
+                jax.tree.map(lambda x, t=t: x[t + 1, 0], rollout.observation)
+                if t + 1 < STEPS
+                else jax.tree.map(lambda x: x[0], worlds.observation)
+            )
+            if not one.terminated:
+                for who in ("actor", "critic"):
+                    np.testing.assert_allclose(
+                        following.memory[who], heard.memory[who], rtol=1e-4, atol=1e-5
+                    )
+                after = value(listen(following))
+                np.testing.assert_allclose(one.bootstrap, after, rtol=1e-4, atol=1e-5)
+
+    def test_following_a_rollout_finds_what_collecting_remembered(self, remembered):
+        """Learning through an episode's end neither carries memory over it nor loses any."""
+        algorithm, learner, (_, rollout) = remembered
+        policy = algorithm.policy(learner)
+        heard = jax.jit(jax.vmap(policy.follow, 1, 1))(rollout.observation, fresh(rollout))
+        said = jax.vmap(jax.vmap(policy.assess, (0, 0, None), OVER_TICKS), (0, 0, None), OVER_TICKS)
+        log_prob = jax.jit(said)(heard, rollout.action, None).log_prob
+        np.testing.assert_allclose(log_prob, rollout.log_prob, rtol=1e-4, atol=1e-5)

@@ -1,6 +1,7 @@
 """What the policy-gradient algorithms have in common: an actor, a critic, and the way between
 them."""
 
+import abc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from descant.ascent.together import adam, flatten, minibatches
+from descant.ascent.together import adam, chunks, flatten, followed, fresh, minibatches
 from descant.ascent.weigher import Weigher
 from descant.core.algorithm import (
     AbstractAlgorithm,
@@ -22,16 +23,18 @@ from descant.core.algorithm import (
     Parts,
     Probe,
     Schedule,
+    Term,
     each_tick,
 )
 from descant.core.model import AbstractModel, Advisor
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.schedules import Given
+from descant.nets.recurrent import Listener
 from descant.ops import moments
 from descant.ops.guidance import aligned_share
 from descant.ops.losses import huber
 
-Critic = Callable[[Observation, Float[Array, " D"]], Float[Array, ""]]
+Critic = Callable[[Observation, Float[Array, " D"]], Float[Array, ""]] | Listener
 
 ALIGNMENT_TICKS = 256
 """Ticks of a rollout at which the model is asked whether it points the way of the reward."""
@@ -49,6 +52,8 @@ class Learner(eqx.Module):
     """Running moments of the critic's targets."""
     evidence: PyTree = ()
     """What the weigher knows of the gradients."""
+    actions: PyTree = ()
+    """What the critic of actions has learnt."""
 
 
 class Fit(eqx.Module):
@@ -63,6 +68,32 @@ class Fit(eqx.Module):
     momentum: float | None = eqx.field(static=True)
     """Of the targets' moments; None leaves targets in units of reward."""
     rate: Schedule
+    chunk: int = eqx.field(static=True, default=1)
+    """Ticks in a row through which a critic that remembers is followed; 0 for a rollout's."""
+
+
+class AbstractActionCritic(eqx.Module):
+    """What judges actions, beside the critic that judges ticks."""
+
+    @abc.abstractmethod
+    def init(self, key: Key) -> PyTree:
+        """Before training."""
+
+    @abc.abstractmethod
+    def fit(
+        self, state: PyTree, actor: AbstractPolicy, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[PyTree, dict[str, Scalar]]:
+        """Learn from a rollout, before the actor does."""
+
+    def read(
+        self, state: PyTree, actor: AbstractPolicy, rollout: Rollout, key: Key
+    ) -> Mapping[str, Float[Array, "T E N *_"]]:
+        """What credit links and loss terms want to know of a rollout; it goes among its probes."""
+        return {}
+
+    def term(self, state: PyTree, unit: Scalar | float) -> Term | None:
+        """What it adds to the actor's loss, where an advantage of one is `unit` of reward."""
+        return None
 
 
 class ActorCritic(AbstractAlgorithm):
@@ -81,6 +112,7 @@ class ActorCritic(AbstractAlgorithm):
     """Sets the guidance weight of each update; None takes credit and ascent as they are."""
     advisor: Advisor | None = eqx.field(static=True, default=None)
     """The model that the actor's agents ask as they choose, if they do."""
+    actions: AbstractActionCritic | None = None
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -98,6 +130,7 @@ class ActorCritic(AbstractAlgorithm):
             credit=self.credit.init(),
             values=moments.start(),
             evidence=() if self.weigher is None else self.weigher.init(),
+            actions=() if self.actions is None else self.actions.init(jax.random.fold_in(key, 2)),
         )
 
     def policy(self, learner: Learner) -> AbstractPolicy:
@@ -105,8 +138,18 @@ class ActorCritic(AbstractAlgorithm):
         advisor = self.advisor
         return learner.actor if advisor is None else replace(learner.actor, advisor=advisor)
 
+    def begin(self, learner: Learner) -> PyTree:
+        actor, critic = self.policy(learner).begin(), learner.critic
+        return actor if not isinstance(critic, Listener) else (actor or {}) | critic.ear.begin()
+
+    def listen(self, learner: Learner, observation: Observation) -> Observation:
+        heard, critic = self.policy(learner).listen(observation), learner.critic
+        return heard if not isinstance(critic, Listener) else critic.ear.listen(heard)
+
     def context(self, state: PyTree) -> PyTree:
-        return () if self.model is None else self.model.context(state)
+        if self.model is None or self.advisor is not None:
+            return ()
+        return self.model.context(state)
 
     def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
         mean, deviation = self._scale(learner.values)
@@ -116,8 +159,12 @@ class ActorCritic(AbstractAlgorithm):
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
         actor_key, critic_key = jax.random.split(key)
+        rollout = self._advised(rollout)
+        actions, rollout, told = self._asked(learner, rollout, progress, key)
         link, ascent, evidence, said = self._weighed(learner, rollout, progress, key)
         signal, credit = link(_unjudged(rollout), rollout, progress, learner.credit)
+        term = None if self.actions is None else self.actions.term(actions, signal.unit)
+        ascent = ascent if term is None else ascent.with_term(term)
         actor, actor_state, metrics = ascent(
             learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
         )
@@ -139,8 +186,21 @@ class ActorCritic(AbstractAlgorithm):
             credit=credit,
             values=values,
             evidence=evidence,
+            actions=actions,
         )
-        return learner, metrics | more | said
+        return learner, metrics | more | said | told
+
+    def _asked(
+        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[PyTree, Rollout, dict[str, Scalar]]:
+        """The critic of actions once it has learnt, and the rollout with what it says of it."""
+        if self.actions is None:
+            return learner.actions, rollout, {}
+        fit_key, read_key = jax.random.split(jax.random.fold_in(key, 3))
+        given = learner.actor, rollout
+        state, told = self.actions.fit(learner.actions, *given, progress, fit_key)
+        read = self.actions.read(state, *given, read_key)
+        return state, replace(rollout, probes={**rollout.probes, **read}), told
 
     def _weighed(
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
@@ -164,7 +224,14 @@ class ActorCritic(AbstractAlgorithm):
         )
         return *self.weigher.guided(Given(level=weight)), evidence, said | more
 
+    def _advised(self, rollout: Rollout) -> Rollout:
+        """The rollout with the model's context, which agents that ask the model observe anyway."""
+        if self.advisor is None:
+            return rollout
+        return replace(rollout, context=rollout.observation.advice.context)
+
     def frozen(self, learner: Learner, rollout: Rollout) -> "ActorCritic":
+        rollout = self._advised(rollout)
         return replace(
             self,
             credit=self.credit.frozen(_unjudged(rollout), rollout, learner.credit),
@@ -172,6 +239,7 @@ class ActorCritic(AbstractAlgorithm):
         )
 
     def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
+        rollout = self._advised(rollout)
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
         by_tick = each_tick(said, flatten)
         charged = self.ascent.guidance(by_tick, flatten(rollout)).reshape(slope.shape)
@@ -180,6 +248,8 @@ class ActorCritic(AbstractAlgorithm):
 
     def _judge(self, critic: Critic, observation: Observation) -> Float[Array, " V"]:
         """The critic's word in its own units."""
+        if isinstance(critic, Listener):
+            return critic(observation)
         if self.view == "local":
             return jax.vmap(critic, in_axes=(None, 0))(observation, observation.local)
         active = observation.active.astype(jnp.float32)
@@ -209,17 +279,19 @@ class ActorCritic(AbstractAlgorithm):
     ) -> tuple[Critic, PyTree, dict[str, Scalar]]:
         fit = self.fit
         mean, deviation = self._scale(values)
-        observations = flatten(rollout).observation
-        target = ((target - mean) / deviation).reshape(-1, target.shape[-1])
+        target = (target - mean) / deviation
         weight = jnp.ones_like(target)
         if self.view == "local":
-            weight = observations.active.astype(jnp.float32)
+            weight = rollout.observation.active.astype(jnp.float32)
+        pieces = chunks((rollout, target, weight), fresh(rollout), fit.chunk)
+        count, length = pieces.fresh.shape
 
         def loss(critic, index):
-            batch = jax.tree.map(lambda x: x[index], observations)
-            error = jax.vmap(self._judge, in_axes=(None, 0))(critic, batch) - target[index]
-            each = huber(error, fit.delta) * weight[index]
-            return jnp.sum(each) / jnp.maximum(jnp.sum(weight[index]), 1)
+            batch = jax.tree.map(lambda x: x[index], pieces)
+            ticks, target, weight = followed(_follow(critic), batch)
+            said = jax.vmap(self._judge, in_axes=(None, 0))(critic, ticks.observation)
+            each = huber(said - target, fit.delta) * weight
+            return jnp.sum(each) / jnp.maximum(jnp.sum(weight), 1)
 
         def step(carry, index):
             critic, state = carry
@@ -228,10 +300,11 @@ class ActorCritic(AbstractAlgorithm):
             critic = jax.tree.map(lambda w, m: w - fit.rate(progress) * m, critic, move)
             return (critic, state), (error, optax.tree.norm(slope))
 
-        everywhere = jnp.ones(target.shape[:1], bool)
-        indices = minibatches(key, everywhere, fit.epochs, fit.minibatch, fit.minibatches)
+        everywhere = jnp.ones((count,), bool)
+        size = -(-fit.minibatch // length)
+        indices = minibatches(key, everywhere, fit.epochs, size, fit.minibatches)
         (critic, state), (error, norm) = jax.lax.scan(step, (critic, state), indices)
-        said = (rollout.value.reshape(target.shape) - mean) / deviation
+        said = (rollout.value - mean) / deviation
         explained = 1 - jnp.var(said - target) / jnp.maximum(jnp.var(target), 1e-12)
         metrics = {
             "critic_loss": jnp.mean(error),
@@ -239,6 +312,13 @@ class ActorCritic(AbstractAlgorithm):
             "explained_variance": explained,
         }
         return critic, state, metrics
+
+
+def _follow(critic: Critic) -> Callable:
+    """How a critic takes in ticks that follow one another."""
+    if isinstance(critic, Listener):
+        return critic.ear.follow
+    return lambda observation, fresh: observation
 
 
 def _unjudged(rollout: Rollout) -> Signal:

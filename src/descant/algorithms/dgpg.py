@@ -102,7 +102,7 @@ def make(config: Config, domain: Domain) -> ActorCritic:
         # Beside a term, even one that weighs nothing, XLA rounds the rest of the loss otherwise.
         return base
     slope = Slope(model=model, actions=domain.env.spec.actions, moment=config.moment)
-    in_turn = mappo.in_turn(config.base, domain)
+    in_turn = config.base.in_turn(domain.env.spec)
     kind = "in turn" if in_turn and config.guidance == "exact" else config.guidance
 
     def guided(weight: Schedule) -> tuple[AbstractCredit, AbstractAscent]:

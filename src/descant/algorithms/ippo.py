@@ -5,7 +5,7 @@ De Witt et al. (2020).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from descant.algorithms import mappo
@@ -30,9 +30,4 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: a value of the configuration cannot be used.
     """
-    base = mappo.make(config.base, domain)
-    if domain.env.spec.shared:
-        return replace(base, view="local")
-    from descant.nets.mlp import Alone
-
-    return replace(base, view="local", make_critic=lambda key: Alone(base.make_critic(key)))
+    return mappo.make(config.base, domain, view="local")

@@ -13,8 +13,11 @@ from descant.core.errors import UserError
 
 if TYPE_CHECKING:
     from descant.algorithms._actor_critic import ActorCritic
+    from descant.ascent.together import Together
+    from descant.core.algorithm import Schedule
     from descant.core.domain import Domain
     from descant.core.model import Advisor
+    from descant.core.types import Spec
 
 TABLE = {
     "view": "world",
@@ -28,9 +31,12 @@ TABLE = {
 class Config:
     """MAPPO."""
 
-    net: Literal["pointer", "mlp", "linear"] = "pointer"
+    net: Literal["pointer", "mlp", "linear", "gru"] = "pointer"
     """Size-free entity and pointer network, the paper's perceptron with an embedding of the agent's
-    index, or a linear model."""
+    index, a linear model, or a gated recurrent unit, which remembers what it has seen."""
+    sharing: Literal["shared", "groups", "separate"] = "shared"
+    """Who has weights in common: all agents, those of a kind as the domain tells kinds apart, or
+    nobody (`mlp`, `linear` and `gru`)."""
     order: Literal["in-turn", "priced", "correlated", "together"] = "in-turn"
     """How the agents of a tick choose: one after another, each knowing what those before it took;
     all at once after some rounds of proposals; all at once, drawing from strata of shared chance;
@@ -51,6 +57,13 @@ class Config:
     """Hidden layers of `mlp`."""
     embedding: int = 16
     """Width of the agent-index embedding of `mlp`."""
+    chunk: int = 16
+    """Ticks in a row through which `gru` learns what to remember; 0 for all of a rollout."""
+    squash: Literal["clipped", "tanh"] = "clipped"
+    """How a draw from a normal distribution becomes an action where actions are continuous: as it
+    is, the domain taking the nearest point it has; or by a hyperbolic tangent."""
+    deviation: float = 0.5
+    """Deviation of that distribution at first."""
     discount: float = 0.99
     """Discount per tick."""
     trace: float = 0.95
@@ -106,6 +119,7 @@ class Config:
         for name in (
             "depth",
             "embedding",
+            "chunk",
             "enough",
             "crowd",
             "minibatches",
@@ -116,7 +130,7 @@ class Config:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
                 )
-        for name in ("clip", "rate", "critic_rate", "norm", "huber"):
+        for name in ("deviation", "clip", "rate", "critic_rate", "norm", "huber"):
             if not getattr(self, name) > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {getattr(self, name)}.")
         if self.heed is not None and not self.heed >= 0:
@@ -127,80 +141,33 @@ class Config:
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"algorithm.{name}: expected 0 to 1, got {getattr(self, name)}.")
 
+    @property
+    def ticks_in_a_row(self) -> int:
+        """Through which memory is learnt; 1 where there is none."""
+        return self.chunk if self.net == "gru" else 1
 
-def in_turn(config: Config, domain: Domain) -> bool:
-    """Whether agents choose in order: wanted, and there is something for them to take."""
-    return config.order == "in-turn" and config.net == "pointer" and bool(domain.env.spec.supplies)
+    def in_turn(self, spec: Spec) -> bool:
+        """Whether agents choose in order: wanted, and there is something for them to take."""
+        return self.order == "in-turn" and self.net == "pointer" and bool(spec.supplies)
 
 
-def make(config: Config, domain: Domain) -> ActorCritic:
-    """The algorithm for a domain.
+def make(config: Config, domain: Domain, view: Literal["world", "local"] = "world") -> ActorCritic:
+    """The algorithm for a domain; `view` is what its critic sees.
 
     Raises:
         UserError: a value of the configuration cannot be used.
     """
     config.validate()
+    from descant.algorithms import _networks
     from descant.algorithms._actor_critic import ActorCritic, Fit
-    from descant.ascent.together import Together
     from descant.credit.links import Gae, Standardise, chain
-    from descant.credit.schedules import Constant, Decay, Ramp
-    from descant.nets import mlp
-    from descant.nets import set as sets
-    from descant.nets.policy import Independent, InOrder
-
-    spec = domain.env.spec
-    if config.net == "pointer" and (not spec.entities or spec.entities % spec.actions):
-        raise UserError(
-            f"algorithm.net: pointer chooses among entities, and actions of {domain.name!r} name "
-            f"none; use --algorithm.net mlp."
-        )
-    depth = config.depth if config.net == "mlp" else 0
-    one_by_one = in_turn(config, domain)
-    advisor = _advisor(config, domain)
-
-    def actor(key):
-        if config.net == "pointer":
-            net = sets.pointer(
-                key, spec, hidden=config.hidden, enough=config.enough, heed=config.heed
-            )
-            if one_by_one:
-                return InOrder(net=net, block=config.block)
-            if config.order == "priced" and spec.supplies:
-                return Independent(net=sets.Priced(net, config.rounds), correlated=True)
-            return Independent(net=net, correlated=config.order == "correlated")
-        width, index = config.hidden, config.embedding
-        net = mlp.per_agent(key, spec, hidden=width, depth=depth, embedding=index)
-        return Independent(net=net, correlated=config.order == "correlated")
-
-    def critic(key):
-        if config.net == "pointer":
-            return sets.pooled(key, spec, hidden=config.hidden)
-        return mlp.flat(key, spec, hidden=config.hidden, depth=depth)
-
-    def decay(rate):
-        return {
-            "linear": Ramp(start=rate, stop=0.01 * rate, end=0.95),
-            "exponential": Decay(start=rate, stop=0.01 * rate),
-            "constant": Constant(level=rate),
-        }[config.rate_decay]
 
     return ActorCritic(
-        make_actor=actor,
-        make_critic=critic,
-        view="world",
+        make_actor=_networks.actor(config, domain),
+        make_critic=_networks.critic(config, domain, view),
+        view=view,
         credit=chain(Gae(discount=config.discount, trace=config.trace), Standardise()),
-        ascent=Together(
-            epochs=config.epochs,
-            minibatch=config.minibatch,
-            minibatches=config.minibatches,
-            clip=config.clip,
-            norm=config.norm,
-            trust=math.inf if config.trust is None else config.trust,
-            rate=decay(config.rate),
-            entropy=Decay(start=config.entropy, stop=config.entropy_stop),
-            # Agents that choose at the same time are assessed together in any case.
-            crowd=config.crowd if one_by_one else 0,
-        ),
+        ascent=ascent(config, domain),
         fit=Fit(
             epochs=config.critic_epochs,
             minibatch=config.minibatch,
@@ -208,10 +175,42 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             norm=config.norm,
             delta=config.huber,
             momentum={"running": 0.99, "batch": 0.0, "none": None}[config.values],
-            rate=decay(config.critic_rate),
+            rate=decayed(config, config.critic_rate),
+            chunk=config.ticks_in_a_row,
         ),
-        advisor=advisor,
+        advisor=_advisor(config, domain),
     )
+
+
+def ascent(config: Config, domain: Domain) -> Together:
+    """How actors move."""
+    from descant.ascent.together import Together
+    from descant.credit.schedules import Decay
+
+    return Together(
+        epochs=config.epochs,
+        minibatch=config.minibatch,
+        minibatches=config.minibatches,
+        clip=config.clip,
+        norm=config.norm,
+        trust=math.inf if config.trust is None else config.trust,
+        rate=decayed(config, config.rate),
+        entropy=Decay(start=config.entropy, stop=config.entropy_stop),
+        # Agents that choose at the same time are assessed together in any case.
+        crowd=config.crowd if config.in_turn(domain.env.spec) else 0,
+        chunk=config.ticks_in_a_row,
+    )
+
+
+def decayed(config: Config, rate: float) -> Schedule:
+    """A learning rate over training."""
+    from descant.credit.schedules import Constant, Decay, Ramp
+
+    return {
+        "linear": Ramp(start=rate, stop=0.01 * rate, end=0.95),
+        "exponential": Decay(start=rate, stop=0.01 * rate),
+        "constant": Constant(level=rate),
+    }[config.rate_decay]
 
 
 def _advisor(config: Config, domain: Domain) -> Advisor | None:
@@ -222,7 +221,7 @@ def _advisor(config: Config, domain: Domain) -> Advisor | None:
 
     if domain.model is None:
         raise UserError(f"algorithm.heed: {domain.name!r} has no analytic model to ask.")
-    if not in_turn(config, domain):
+    if not config.in_turn(domain.env.spec):
         raise UserError(
             "algorithm.heed: the model is asked at each agent's turn, which takes algorithm.net "
             "= pointer, algorithm.order = in-turn, and a domain that observes what is left of what."

@@ -64,6 +64,8 @@ class Guidance(eqx.Module):
             probabilities = said.probabilities * said.acts[..., None]
             fixed = jax.lax.stop_gradient(probabilities)
             slopes = jax.vmap(expected_slopes, in_axes=(None, 0, 0))(model, context, fixed)
+        elif self.kind == "in turn" and said.charge is not None:
+            slopes = said.charge
         elif self.kind == "in turn":
             each = jax.vmap(_charges, in_axes=(0, 0, None, None, None))
             slopes = apart(each, (context, action), (model, said.who, said.known))

@@ -1,14 +1,15 @@
 """All agents move at once: clipped surrogate plus terms, in epochs over minibatches of ticks."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from descant.ascent.terms import Guidance
 from descant.core.algorithm import (
@@ -47,6 +48,8 @@ class Together(AbstractAscent):
     rests until the next rollouts: it knows nothing of the states that a far policy leads to."""
     crowd: int = eqx.field(static=True, default=0)
     """Agents of a tick that a step looks at, evenly spread and another set each time; 0 for all."""
+    chunk: int = eqx.field(static=True, default=1)
+    """Ticks in a row through which agents that remember are followed; 0 for a rollout's."""
 
     def with_term(self, term: Term) -> "Together":
         return replace(self, terms=(*self.terms, term))
@@ -64,7 +67,9 @@ class Together(AbstractAscent):
         every = -(-ticks.action.shape[0] // UNIT_TICKS)
         ticks = jax.tree.map(lambda x: x[::every], ticks)
         # One tick after another: side by side, all agents of all ticks would not fit.
-        said = jax.lax.map(lambda x: actor.assess(*x), (ticks.observation, ticks.action))
+        said = jax.lax.map(
+            lambda x: actor.assess(actor.listen(x[0]), x[1]), (ticks.observation, ticks.action)
+        )
         said = said._replace(who=said.who[0], known=said.known[0])
         terms = tuple(_by_decision(term).frozen(said, ticks) for term in self.terms)
         return replace(self, terms=terms)
@@ -81,33 +86,49 @@ class Together(AbstractAscent):
         progress: Scalar,
         key: Key,
     ) -> tuple[AbstractPolicy, PyTree, dict[str, Scalar]]:
-        ticks = flatten(rollout)
-        advantage = advantage.reshape(-1, advantage.shape[-1])
-        acting = jnp.any(ticks.observation.active, axis=-1)
+        return self.climb(
+            actor, lambda actor: actor, state, rollout, advantage, progress, key, self.crowd
+        )
+
+    def climb(
+        self,
+        weights: PyTree,
+        policy: Callable[[PyTree], AbstractPolicy],
+        state: PyTree,
+        rollout: Rollout,
+        advantage: Float[Array, "T E N"],
+        progress: Scalar,
+        key: Key,
+        who: int | Int[Array, " P"],
+    ) -> tuple[PyTree, PyTree, dict[str, Scalar]]:
+        """Move some weights of a policy by what certain agents learn, or so many at a time."""
+        pieces = chunks((rollout, advantage), fresh(rollout), self.chunk)
+        length = pieces.fresh.shape[1]
+        acting = jnp.any(pieces.of[0].observation.active, axis=(1, 2))
+
+        def loss(weights, batch, some):
+            actor = policy(weights)
+            ticks, advantage = followed(actor.follow, batch)
+            return self._loss(actor, ticks, advantage, some, progress)
 
         def step(carry, now):
-            actor, state, near = carry
+            weights, state, near = carry
             index, some = now
-            batch = jax.tree.map(lambda x: x[index], ticks)
-            (_, metrics), slope = jax.value_and_grad(self._loss, has_aux=True)(
-                actor, batch, advantage[index], some, progress
-            )
+            batch = jax.tree.map(lambda x: x[index], pieces)
+            (_, metrics), slope = jax.value_and_grad(loss, has_aux=True)(weights, batch, some)
             metrics["gradient_norm"] = optax.tree.norm(slope)
             near = near & (metrics["divergence"] <= self.trust)
             rate = jnp.where(near, self.rate(progress), 0.0)
             move, state = adam(self.norm).update(slope, state)
-            actor = jax.tree.map(lambda w, m: w - rate * m, actor, move)
-            return (actor, state, near), metrics | {"rested": 1.0 - near}
+            weights = jax.tree.map(lambda w, m: w - rate * m, weights, move)
+            return (weights, state, near), metrics | {"rested": 1.0 - near}
 
-        agents = advantage.shape[-1]
-        sampled = 0 < self.crowd < agents
-        indices = minibatches(key, acting, self.epochs, self.minibatch, self.minibatches)
-        some = None
-        if sampled:
-            some = crowds(jax.random.fold_in(key, 1), len(indices), agents, self.crowd)
-        start = (actor, state, jnp.bool_(True))
-        (actor, state, _), metrics = jax.lax.scan(step, start, (indices, some))
-        return actor, state, jax.tree.map(jnp.mean, metrics)
+        size = -(-self.minibatch // length)
+        indices = minibatches(key, acting, self.epochs, size, self.minibatches)
+        some = _groups(jax.random.fold_in(key, 1), len(indices), advantage.shape[-1], who)
+        start = (weights, state, jnp.bool_(True))
+        (weights, state, _), metrics = jax.lax.scan(step, start, (indices, some))
+        return weights, state, jax.tree.map(jnp.mean, metrics)
 
     def _loss(
         self,
@@ -157,6 +178,49 @@ def flatten(rollout: PyTree) -> PyTree:
     return jax.tree.map(lambda x: x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), rollout)
 
 
+class Chunks(NamedTuple):
+    """Ticks in a row, [pieces, L, ...]."""
+
+    of: PyTree
+    fresh: Bool[Array, "P L"]
+    """Where what is remembered is not what the tick before has left."""
+
+
+def fresh(rollout: Rollout) -> Bool[Array, "T E"]:
+    """Where an episode begins, and at the first tick."""
+    ended = rollout.terminated | rollout.truncated
+    return jnp.concatenate([jnp.ones_like(ended[:1]), ended[:-1]])
+
+
+def chunks(tree: PyTree, fresh: Bool[Array, "T E"], length: int) -> Chunks:
+    """A rollout, and what else is [T, E, ...], cut into chunks of `length` ticks, 0 for all.
+
+    Raises:
+        UserError: they do not come out even.
+    """
+    ticks = fresh.shape[0]
+    length = length or ticks
+    if ticks % length:
+        raise UserError(
+            f"algorithm.chunk: a rollout's {ticks} ticks cannot be cut into chunks of {length}."
+        )
+
+    def cut(x):
+        parts = x.reshape(ticks // length, length, *x.shape[1:])
+        parts = jnp.swapaxes(parts, 1, 2)
+        return parts.reshape(parts.shape[0] * parts.shape[1], *parts.shape[2:])
+
+    tree, fresh = jax.tree.map(cut, (tree, fresh))
+    return Chunks(tree, fresh.at[:, 0].set(True))
+
+
+def followed(follow: Callable, pieces: Chunks) -> PyTree:
+    """Chunks as ticks, once somebody has listened to them."""
+    rollout, *more = pieces.of
+    heard = jax.vmap(follow)(rollout.observation, pieces.fresh)
+    return flatten((replace(rollout, observation=heard), *more))
+
+
 def minibatches(
     key: Key, first: Array, epochs: int, size: int, count: int
 ) -> Int[Array, "steps B"]:
@@ -175,6 +239,15 @@ def minibatches(
 
     indices = jax.vmap(permutation)(jax.random.split(key, epochs)).reshape(-1, size)
     return shared(indices, axis=1)
+
+
+def _groups(
+    key: Key, count: int, agents: int, who: int | Int[Array, " P"]
+) -> Int[Array, "count P"] | None:
+    """Which agents each of `count` steps looks at; None for all."""
+    if not isinstance(who, int):
+        return jnp.broadcast_to(who[None], (count, *who.shape))
+    return crowds(key, count, agents, who) if 0 < who < agents else None
 
 
 def crowds(key: Key, count: int, agents: int, size: int) -> Int[Array, "count P"]:

@@ -165,7 +165,7 @@ def both(
 
     def losses(actor):
         assess = jax.vmap(actor.assess, (0, 0, None), OVER_TICKS)
-        said = assess(batch.observation, batch.action, some)
+        said = assess(jax.vmap(actor.listen)(batch.observation), batch.action, some)
         charge = said.log_prob * slope + ascent.guidance(said, batch)
         each = jnp.stack([-said.log_prob * advantage, charge])
         each = jnp.where(said.acts[None], each, 0.0)

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
+from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar, Signal
 
-Probe = Callable[[PyTree, Int[Array, " N"]], Float[Array, " N"]]
-"""`(state, action) -> [N]`: a quantity per agent, measured while stepping."""
+Probe = Callable[[PyTree, Action, Key], Float[Array, " N"]]
+"""`(state, action, key) -> [N]`: a quantity per agent, measured while stepping; the key is the one
+that the step is made with."""
 
 Schedule = Callable[[Scalar], Scalar]
 """A number as a function of progress, which runs from 0 at the first update to 1."""
@@ -29,6 +31,7 @@ class Assessment(NamedTuple):
     log_prob: Float[Array, " P"]
     entropy: Float[Array, " P"]
     probabilities: Float[Array, "P A"]
+    """Of every choice; of no use where actions are continuous."""
     acts: Bool[Array, " P"]
     """Whether the agent acts this tick."""
     who: Int[Array, " P"]
@@ -36,9 +39,13 @@ class Assessment(NamedTuple):
     known: Int[Array, " P"]
     """Where agents choose in order: the first one whose choice this one does not know; the same for
     all ticks of a batch."""
+    aim: Float[Array, "P A"] | None = None
+    """Where actions are continuous: the point that an agent goes for."""
+    charge: Float[Array, "P A"] | None = None
+    """What the analytic model charges for each choice, where agents asked it as they chose."""
 
 
-OVER_TICKS = Assessment(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
+OVER_TICKS = Assessment(0, 0, 0, 0, None, None, 0, 0)  # type: ignore[arg-type]
 """Axes of the assessments of a batch of ticks: `jax.vmap(policy.assess, (0, 0, None), OVER_TICKS)`.
 """
 
@@ -46,7 +53,7 @@ OVER_TICKS = Assessment(0, 0, 0, 0, None, None)  # type: ignore[arg-type]
 def each_tick(said: Assessment, change: Callable[[Array], Array]) -> Assessment:
     """A change of what differs from tick to tick, such as of its leading axes."""
     pairs = zip(said, OVER_TICKS, strict=True)
-    return Assessment(*(x if axis is None else change(x) for x, axis in pairs))
+    return Assessment._make(x if axis is None else jax.tree.map(change, x) for x, axis in pairs)
 
 
 class Parts(NamedTuple):
@@ -63,38 +70,54 @@ class Parts(NamedTuple):
 
 
 class AbstractPolicy(eqx.Module):
-    """A joint policy: how the agents of one tick choose."""
+    """A joint policy: how the agents of one tick choose.
+
+    Where agents remember, all but `informed`, `listen` and `follow` want an observation that has
+    been listened to.
+    """
 
     def informed(self, state: PyTree, observation: Observation) -> Observation:
         """The observation with all that this policy asks of a state; as a rule it is complete."""
         return observation
 
+    def begin(self) -> PyTree:
+        """What agents remember before an episode's first tick; None for those that do not."""
+        return None
+
+    def listen(self, observation: Observation) -> Observation:
+        """Take a tick in: what is remembered before it becomes what is remembered now, which all
+        other methods read."""
+        return observation
+
+    def follow(self, observation: Observation, fresh: Bool[Array, " L"]) -> Observation:
+        """Take in ticks that follow one another, [L, ...]; at `fresh` ones by the memory that is
+        written there, the first one's among them, at others by that of the tick before."""
+        return observation
+
     @abc.abstractmethod
-    def sample(
-        self, observation: Observation, key: Key
-    ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
+    def sample(self, observation: Observation, key: Key) -> tuple[Action, Float[Array, " N"]]:
         """Actions drawn from the policy, and their log-probabilities."""
 
     @abc.abstractmethod
     def draw(
         self, observation: Observation, level: Float[Array, " N"]
-    ) -> tuple[Int[Array, " N"], Float[Array, " N"]]:
+    ) -> tuple[Action, Float[Array, " N"]]:
         """The actions that chance picks at given levels in [0, 1), one for each agent, and their
         log-probabilities: at independent uniform levels, a sample."""
 
     @abc.abstractmethod
-    def best(self, observation: Observation) -> Int[Array, " N"]:
+    def best(self, observation: Observation) -> Action:
         """Every agent's most likely action."""
 
     @abc.abstractmethod
-    def act(self, observation: Observation, key: Key) -> Int[Array, " N"]:
+    def act(self, observation: Observation, key: Key) -> Action:
         """Actions as the policy is meant to be used once trained."""
 
     @abc.abstractmethod
     def assess(
         self,
         observation: Observation,
-        action: Int[Array, " N"],
+        action: Action,
         some: Int[Array, " P"] | None = None,
     ) -> Assessment:
         """Log-probabilities, entropies and all probabilities at a joint action; of `some` agents,
@@ -187,6 +210,14 @@ class AbstractAlgorithm(eqx.Module):
     @abc.abstractmethod
     def policy(self, learner: PyTree) -> AbstractPolicy:
         """The joint policy of a learner."""
+
+    def begin(self, learner: PyTree) -> PyTree:
+        """What actor and critic remember before an episode's first tick; None if nothing."""
+        return self.policy(learner).begin()
+
+    def listen(self, learner: PyTree, observation: Observation) -> Observation:
+        """Take a tick in, as actor and as critic."""
+        return self.policy(learner).listen(observation)
 
     @abc.abstractmethod
     def value(self, learner: PyTree, observation: Observation) -> Float[Array, " V"]:

@@ -4,15 +4,13 @@ today."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Array, Int
-
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
 from descant.core.network import AbstractNetwork
-from descant.core.types import Key, Observation, PyTree
+from descant.core.types import Action, Key, Observation, PyTree
 from descant.core.utility import AbstractObjective
 
-Rule = Callable[[PyTree, Observation, Key], Int[Array, " N"]]
+Rule = Callable[[PyTree, Observation, Key], Action]
 """A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole
 state."""
 

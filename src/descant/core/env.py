@@ -3,9 +3,8 @@
 import abc
 
 import equinox as eqx
-from jaxtyping import Array, Int
 
-from descant.core.types import Key, Observation, PyTree, Spec, Step
+from descant.core.types import Action, Key, Observation, PyTree, Spec, Step
 
 
 class AbstractEnv(eqx.Module):
@@ -19,5 +18,5 @@ class AbstractEnv(eqx.Module):
         """Draw a scenario and its first observation."""
 
     @abc.abstractmethod
-    def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
+    def step(self, key: Key, state: PyTree, action: Action) -> tuple[PyTree, Step]:
         """Let the active agents act; actions of inactive agents have no effect."""

@@ -18,6 +18,8 @@ Key = PRNGKeyArray
 Keys = jaxtyping.Key[Array, " S"]
 """Random keys side by side, of seeds or of scenarios."""
 Scalar = Float[Array, ""]
+Action = Int[Array, "*batch N"] | Float[Array, "*batch N A"]
+"""A joint action: a choice of each agent, or a point where actions are continuous."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Spec:
     shared: bool = True
     """Whether agents see the world and each other's views when they act; otherwise each sees its
     own view, and only critics may see the rest."""
+    continuous: bool = False
+    """Whether an action is a point of the cube $[-1, 1]^A$, A being `actions`, instead of one of A
+    choices; the domain takes what lies beyond for its nearest point."""
+    groups: tuple[int, ...] = ()
+    """Kind of each agent, counted from 0, where agents differ in what they can do; () for equals.
+    """
 
 
 class World(eqx.Module):
@@ -71,6 +79,9 @@ class Observation(eqx.Module):
     """Who acts this tick."""
     advice: PyTree = None
     """The analytic model at this tick, for agents that ask it as they choose; None for others."""
+    memory: dict[str, Float[Array, "*batch V H"]] | None = None
+    """What is remembered as the tick begins, by who remembers, `actor` or `critic`; once they have
+    listened to the tick, what they remember then. None where nobody does."""
 
 
 class Step(eqx.Module):
@@ -90,7 +101,7 @@ class Rollout(eqx.Module):
     """Some scenarios stepped side by side, as learning reads them."""
 
     observation: Observation
-    action: Int[Array, "T E N"]
+    action: Action
     log_prob: Float[Array, "T E N"]
     value: Float[Array, "T E V"]
     bootstrap: Float[Array, "T E V"]
@@ -100,7 +111,8 @@ class Rollout(eqx.Module):
     truncated: Bool[Array, "T E"]
     context: PyTree
     """What the analytic model keeps of each state."""
-    probes: dict[str, Float[Array, "T E N"]]
+    probes: dict[str, Float[Array, "T E N *_"]]
+    """What was measured of each agent, while stepping or by a critic of actions."""
     diagnostics: dict[str, Float[Array, "T E"]]
 
 
@@ -112,3 +124,5 @@ class Signal(eqx.Module):
     advantage: Float[Array, "T E N"]
     target: Float[Array, "T E V"]
     """What the critic should say."""
+    unit: Scalar | float = 1.0
+    """What an advantage of one is in units of reward."""

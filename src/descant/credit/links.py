@@ -112,8 +112,9 @@ class Standardise(AbstractCredit):
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
         mean, variance = self.held or self._moments(signal, rollout)
-        advantage = (signal.advantage - mean) / (jnp.sqrt(variance) + 1e-8)
-        return Signal(signal.reward, advantage, signal.target), state
+        unit = jnp.sqrt(variance) + 1e-8
+        advantage = (signal.advantage - mean) / unit
+        return Signal(signal.reward, advantage, signal.target, signal.unit * unit), state
 
     def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "Standardise":
         return Standardise(held=self._moments(signal, rollout))
@@ -150,7 +151,7 @@ class Guide(AbstractCredit):
     ) -> tuple[Signal, PyTree]:
         state = self._follow(rollout, state)
         advantage = blend(signal.advantage, self._slope(rollout, state), self.weight(progress))
-        return Signal(signal.reward, advantage, signal.target), state
+        return replace(signal, advantage=advantage), state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree
@@ -190,7 +191,7 @@ class Scale(AbstractCredit):
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
         advantage = (1 - self.taken(progress)) * signal.advantage
-        return Signal(signal.reward, advantage, signal.target), state
+        return replace(signal, advantage=advantage), state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree

@@ -6,7 +6,7 @@ import equinox as eqx
 from jaxtyping import Array, Float, Int
 
 from descant.core.model import AbstractModel
-from descant.core.types import PyTree
+from descant.core.types import Key, PyTree
 from descant.ops.guidance import slope, slope_before
 
 
@@ -22,7 +22,7 @@ class Slope(eqx.Module):
     actions: int = eqx.field(static=True)
     moment: Literal["sequential", "after", "before"] = eqx.field(static=True)
 
-    def __call__(self, state: PyTree, action: Int[Array, " N"]) -> Float[Array, " N"]:
+    def __call__(self, state: PyTree, action: Int[Array, " N"], key: Key) -> Float[Array, " N"]:
         """Positive where the agent's action takes the system away from the reference."""
         context = self.model.context(state)
         if self.moment == "sequential":

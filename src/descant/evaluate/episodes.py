@@ -1,15 +1,16 @@
 """Whole episodes under a policy or a rule, scored on scenarios that nobody learns from."""
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from descant.core.algorithm import AbstractPolicy
 from descant.core.domain import Domain, Rule
 from descant.core.model import AbstractModel
-from descant.core.types import Key, Keys, Observation, PyTree
+from descant.core.types import Action, Key, Keys, Observation, PyTree
 
 Mode = Literal["act", "sampled", "greedy"]
 """As the policy is meant to be used, drawn from it, or every agent's most likely action."""
@@ -38,16 +39,27 @@ class Scores(NamedTuple):
     """The domain's figures over the first scenario's episode, tick by tick."""
 
 
-def decide(policy: AbstractPolicy, mode: Mode) -> Rule:
-    """A policy in the form of a rule."""
+class Decided(NamedTuple):
+    """A policy in the form of a rule, for observations that it has listened to."""
 
-    def rule(state: PyTree, observation: Observation, key: Key) -> Array:
-        observation = policy.informed(state, observation)
-        if mode == "greedy":
+    policy: AbstractPolicy
+    mode: Mode
+
+    def __call__(self, state: PyTree, observation: Observation, key: Key) -> Action:
+        policy = self.policy
+        if self.mode == "greedy":
             return policy.best(observation)
-        return policy.act(observation, key) if mode == "act" else policy.sample(observation, key)[0]
+        if self.mode == "act":
+            return policy.act(observation, key)
+        return policy.sample(observation, key)[0]
 
-    return rule
+    def begin(self) -> PyTree:
+        """What is remembered before an episode."""
+        return self.policy.begin()
+
+    def listen(self, state: PyTree, observation: Observation) -> Observation:
+        """Take a tick in."""
+        return self.policy.listen(self.policy.informed(state, observation))
 
 
 class Trace(NamedTuple):
@@ -65,24 +77,29 @@ def play(domain: Domain, rule: Rule, key: Key) -> Trace:
     env = domain.env
     reset_key, run_key = jax.random.split(key)
     state, observation = env.reset(reset_key)
+    memory = rule.begin() if isinstance(rule, Decided) else None
 
     def tick(carry, now):
         state, observation = carry
         key, index = now
+        if isinstance(rule, Decided):
+            observation = rule.listen(state, observation)
         act_key, step_key = jax.random.split(key)
         action = rule(state, observation, act_key)
         asked = index % STRIDE == 0
         aligned = _alignment(domain.model, asked, state, action)
         state, step = env.step(step_key, state, action)
         counts = asked & jnp.any(observation.active)
-        return (state, step.observation), Trace(step.reward, step.diagnostics, aligned, counts)
+        following = replace(step.observation, memory=observation.memory)
+        return (state, following), Trace(step.reward, step.diagnostics, aligned, counts)
 
     keys = jax.random.split(run_key, env.spec.horizon)
-    return jax.lax.scan(tick, (state, observation), (keys, jnp.arange(env.spec.horizon)))[1]
+    start = state, replace(observation, memory=memory)
+    return jax.lax.scan(tick, start, (keys, jnp.arange(env.spec.horizon)))[1]
 
 
 def _alignment(
-    model: AbstractModel | None, asked: Bool[Array, ""], state: PyTree, action: Int[Array, " N"]
+    model: AbstractModel | None, asked: Bool[Array, ""], state: PyTree, action: Action
 ) -> dict[str, Float[Array, ""]]:
     """The model's alignment on ticks that are asked, zeros on others."""
     if model is None:

@@ -15,9 +15,9 @@ from descant.core import discovery
 from descant.core.domain import Domain
 from descant.core.errors import UserError, nearest
 from descant.evaluate.episodes import (
+    Decided,
     Mode,
     Scores,
-    decide,
     scenario_keys,
     score,
     score_rules,
@@ -150,7 +150,7 @@ def _score_learned(trained: Trained, keys: Any, mode: Mode) -> Scores:
 
     def scored(keys, learners):
         def one(learner):
-            rule = decide(trained.algorithm.policy(learner), mode)
+            rule = Decided(trained.algorithm.policy(learner), mode)
             return score(trained.domain, rule, keys)
 
         return jax.lax.map(one, learners)

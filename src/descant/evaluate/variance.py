@@ -216,6 +216,8 @@ def _common_policy(estimators: Estimators) -> AbstractPolicy:
                 f"estimators: the policy of {name!r} is not that of {next(iter(estimators))!r}; "
                 "noise is compared at one policy."
             )
+    if policies[0].begin() is not None:
+        raise UserError("estimators: agents that remember are not measured; take another network.")
     return policies[0]
 
 
@@ -262,7 +264,7 @@ def _roll(
         action, log_prob = policy.draw(observation, level)
         extras = {
             name: {
-                "probes": {n: probe(state, action) for n, probe in algorithm.probes.items()},
+                "probes": {n: probe(state, action, key) for n, probe in algorithm.probes.items()},
                 "context": algorithm.context(state),
             }
             for name, (algorithm, _) in estimators.items()

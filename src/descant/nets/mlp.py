@@ -7,9 +7,35 @@ from dataclasses import replace
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from descant.core.types import Key, Observation, Spec
+from descant.core.types import Key, Observation, PyTree, Spec
+
+Owners = tuple[int, ...] | None
+"""Which set of weights each row, that is each agent, has; None where all have the same."""
+
+
+def owned(weight: Float[Array, "#G *w"], owners: tuple[int, ...]) -> Float[Array, "V *w"]:
+    """The weights of each row."""
+    return weight if owners == tuple(range(weight.shape[0])) else weight[np.asarray(owners)]
+
+
+def drawn(key: Key, owners: Owners, make: Callable[[Key], PyTree]) -> PyTree:
+    """A network for all rows, or one for each owner side by side."""
+    if owners is None:
+        return make(key)
+    return jax.vmap(make)(jax.random.split(key, max(owners) + 1))
+
+
+def affine(x: Float[Array, "*b I"], weight: Array, bias: Array, owners: Owners) -> Array:
+    """Weighted sums, on the last axis; where weights have owners, the axis before it is theirs."""
+    if owners is None:
+        x = x @ weight
+    else:
+        x = jnp.einsum("...vi,vio->...vo", x, owned(weight, owners))
+        bias = owned(bias, owners)
+    return x + jnp.broadcast_to(bias, x.shape)
 
 
 class Layers(eqx.Module):
@@ -18,13 +44,13 @@ class Layers(eqx.Module):
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     activation: Callable[[Array], Array] = eqx.field(static=True)
+    owners: Owners = eqx.field(static=True, default=None)
 
     def __call__(self, x: Float[Array, "*b I"]) -> Float[Array, "*b O"]:
         """The network's output."""
         last = len(self.weights) - 1
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            x = x @ weight
-            x = x + jnp.broadcast_to(bias, x.shape)
+            x = affine(x, weight, bias, self.owners)
             x = x if i == last else self.activation(x)
         return x
 
@@ -44,18 +70,24 @@ def layers(
     *,
     activation: Callable[[Array], Array] = jax.nn.tanh,
     last: float = 1.0,
+    owners: Owners = None,
 ) -> Layers:
     """Weights with gain sqrt(2), `last` for the output layer; zero biases."""
     gains = [math.sqrt(2)] * (len(sizes) - 2) + [last]
-    keys = jax.random.split(key, len(gains))
-    return Layers(
-        weights=tuple(
-            weights(k, (i, o), gain)
-            for k, gain, i, o in zip(keys, gains, sizes[:-1], sizes[1:], strict=True)
-        ),
-        biases=tuple(jnp.zeros((o,)) for o in sizes[1:]),
-        activation=activation,
-    )
+
+    def make(key):
+        keys = jax.random.split(key, len(gains))
+        return Layers(
+            weights=tuple(
+                weights(k, (i, o), gain)
+                for k, gain, i, o in zip(keys, gains, sizes[:-1], sizes[1:], strict=True)
+            ),
+            biases=tuple(jnp.zeros((o,)) for o in sizes[1:]),
+            activation=activation,
+            owners=owners,
+        )
+
+    return drawn(key, owners, make)
 
 
 def shared_view(observation: Observation, spec: Spec) -> Float[Array, " I"]:
@@ -96,17 +128,28 @@ class PerAgent(eqx.Module):
     embedding: Float[Array, "N Q"]
     rest: Layers | None
     spec: Spec = eqx.field(static=True)
+    owners: Owners = eqx.field(static=True, default=None)
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Logits."""
         own = jnp.concatenate([observation.local, self.embedding], axis=-1)
-        common = shared_view(observation, self.spec) @ self.shared + self.bias
-        x = common[None] + own @ self.own
+        common = shared_view(observation, self.spec)
+        if self.owners is None:
+            x = (common @ self.shared + self.bias)[None] + own @ self.own
+        else:
+            heard = jnp.einsum("i,gio->go", common, self.shared) + self.bias
+            x = affine(own, self.own, heard, self.owners)
         return x if self.rest is None else self.rest(self.rest.activation(x))
 
 
 def per_agent(
-    key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2, embedding: int = 16
+    key: Key,
+    spec: Spec,
+    *,
+    hidden: int = 128,
+    depth: int = 2,
+    embedding: int = 16,
+    owners: Owners = None,
 ) -> PerAgent:
     """`depth` hidden layers of `hidden` units; depth 0 is a linear model without embedding."""
     first, then, ids = jax.random.split(key, 3)
@@ -114,15 +157,18 @@ def per_agent(
     common = shared_size(spec)
     out = hidden if depth else spec.actions
     gain = math.sqrt(2) if depth else 0.01
-    weight = weights(first, (common + spec.local + embedding, out), gain)
-    rest = layers(then, [hidden] * depth + [spec.actions], last=0.01) if depth else None
+    size = (common + spec.local + embedding, out)
+    weight = drawn(first, owners, lambda key: weights(key, size, gain))
+    sizes = [hidden] * depth + [spec.actions]
+    rest = layers(then, sizes, last=0.01, owners=owners) if depth else None
     return PerAgent(
-        shared=weight[:common],
-        own=weight[common:],
-        bias=jnp.zeros((out,)),
+        shared=weight[..., :common, :],
+        own=weight[..., common:, :],
+        bias=jnp.zeros((*weight.shape[:-2], out)),
         embedding=jax.random.normal(ids, (spec.agents, embedding)),
         rest=rest,
         spec=spec,
+        owners=owners,
     )
 
 

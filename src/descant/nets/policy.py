@@ -1,18 +1,21 @@
 """Joint policies on top of networks: how the agents of a tick choose beside one another."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.algorithm import AbstractPolicy, Assessment
 from descant.core.errors import UserError
 from descant.core.model import Advice, Advisor
-from descant.core.types import Key, Observation, PyTree
+from descant.core.types import Action, Key, Observation, PyTree
+from descant.nets.recurrent import Ear
 from descant.nets.set import Pointer, take
 from descant.ops.guidance import charges, grades
 from descant.ops.loops import while_any
@@ -20,10 +23,26 @@ from descant.ops.ordering import best
 from descant.ops.policies import chosen, entropy, invert, masked_log_softmax, stratified
 
 
-class Independent(AbstractPolicy):
+class Listening(AbstractPolicy):
+    """Agents that may remember what they have seen."""
+
+    ear: eqx.AbstractVar[Ear | None]
+
+    def begin(self) -> PyTree:
+        return None if self.ear is None else self.ear.begin()
+
+    def listen(self, observation: Observation) -> Observation:
+        return observation if self.ear is None else self.ear.listen(observation)
+
+    def follow(self, observation: Observation, fresh: Bool[Array, " L"]) -> Observation:
+        return observation if self.ear is None else self.ear.follow(observation, fresh)
+
+
+class Independent(Listening):
     """Agents that choose at the same time, each for itself, from one network's logits."""
 
     net: Callable[[Observation], Float[Array, "N A"]]
+    ear: Ear | None = None
     correlated: bool = eqx.field(static=True, default=False)
     """Whether agents draw from strata of one shared source of chance: each agent's chances stay
     what they are, but together the choices follow them closely, instead of by luck."""
@@ -60,6 +79,90 @@ class Independent(AbstractPolicy):
     def log_probabilities(self, observation: Observation) -> Float[Array, "N A"]:
         """Of every agent's actions."""
         return masked_log_softmax(self.net(observation), observation.mask)
+
+
+LEAST, MOST = -5.0, 2.0
+"""Bounds of the logarithm of a deviation."""
+FAR = 6.0
+"""Where the hyperbolic tangent ends: beyond, single precision cannot undo it."""
+NORMAL = 0.5 * math.log(2 * math.pi)
+
+
+class Gaussian(Listening):
+    r"""Agents that each take a point near the one their network names.
+
+    `clipped` draws $u \sim \mathcal{N}(\mu, \sigma^2)$, and the domain takes the nearest point of
+    the cube; `tanh` draws $\tanh u$, and counts what that does to densities. The entropy is that of
+    $u$ in both cases.
+    """
+
+    net: Callable[[Observation], Float[Array, "N A"]]
+    deviation: Float[Array, "#N A"]
+    """Its logarithm."""
+    ear: Ear | None = None
+    squash: Literal["clipped", "tanh"] = eqx.field(static=True, default="clipped")
+
+    def sample(self, observation: Observation, key: Key) -> tuple[Action, Float[Array, " N"]]:
+        mean = self.net(observation)
+        return self._taken(mean, jax.random.normal(key, mean.shape))
+
+    def draw(
+        self, observation: Observation, level: Float[Array, " N"]
+    ) -> tuple[Action, Float[Array, " N"]]:
+        mean = self.net(observation)
+
+        def luck(level):
+            seed = jax.lax.bitcast_convert_type(level.astype(jnp.float32), jnp.uint32)
+            return jax.random.normal(jax.random.key(seed), mean.shape[1:])
+
+        return self._taken(mean, jax.vmap(luck)(level))
+
+    def best(self, observation: Observation) -> Action:
+        return self._placed(self.net(observation))
+
+    def act(self, observation: Observation, key: Key) -> Action:
+        return self.best(observation)
+
+    def assess(
+        self, observation: Observation, action: Action, some: Int[Array, " P"] | None = None
+    ) -> Assessment:
+        who = jnp.arange(action.shape[0]) if some is None else some
+        mean = self.net(observation)
+        log_deviation = self._log_deviation(mean)[who]
+        mean, point = mean[who], action[who]
+        if self.squash == "tanh":
+            point = jnp.arctanh(point)
+        luck = (point - mean) * jnp.exp(-log_deviation)
+        return Assessment(
+            log_prob=self._density(point, luck, log_deviation),
+            entropy=jnp.sum(log_deviation + NORMAL, axis=-1) + mean.shape[-1] / 2,
+            probabilities=jnp.zeros((*mean.shape[:-1], 0)),
+            who=who,
+            acts=observation.active[who],
+            known=jnp.zeros_like(who),
+            aim=self._placed(mean),
+        )
+
+    def _taken(self, mean: Float[Array, "N A"], luck: Float[Array, "N A"]):
+        """The point that luck picks, and its density."""
+        log_deviation = self._log_deviation(mean)
+        point = mean + luck * jnp.exp(log_deviation)
+        if self.squash == "tanh":
+            point = jnp.clip(point, -FAR, FAR)
+        return self._placed(point), self._density(point, luck, log_deviation)
+
+    def _log_deviation(self, mean: Float[Array, "P A"]) -> Float[Array, "P A"]:
+        return jnp.broadcast_to(jnp.clip(self.deviation, LEAST, MOST), mean.shape)
+
+    def _placed(self, point: Float[Array, "N A"]) -> Float[Array, "N A"]:
+        return jnp.tanh(point) if self.squash == "tanh" else point
+
+    def _density(self, point, luck, log_deviation) -> Float[Array, " P"]:
+        each = -0.5 * luck**2 - log_deviation - NORMAL
+        if self.squash == "tanh":
+            # log(1 - tanh(u)^2), without the difference of near equals.
+            each -= 2 * (math.log(2) - point - jax.nn.softplus(-2 * point))
+        return jnp.sum(each, axis=-1)
 
 
 class InOrder(AbstractPolicy):
@@ -116,13 +219,14 @@ class InOrder(AbstractPolicy):
         else:
             left = _left_at(table.left, moves, actions, known)
         mask = jnp.broadcast_to(observation.mask, (agents, actions))[who]
-        advice, grade = self._advice(observation), None
+        advice, charge, grade = self._advice(observation), None, None
         if advice is not None:
             charge = charges(advice.model, advice.context, action, who, known)
             grade = grades(charge, mask)
         score = jax.vmap(self.net.score, in_axes=(None, 0, 0, None, 0))
         logits = score(table, who, left, actions, grade)
-        return assess(masked_log_softmax(logits, mask), action[who], who, observation, known)
+        said = assess(masked_log_softmax(logits, mask), action[who], who, observation, known)
+        return said._replace(charge=charge)
 
     def _play(
         self, observation: Observation, level: Float[Array, " N"] | None

@@ -19,7 +19,7 @@ from descant.core.algorithm import AbstractAlgorithm
 from descant.core.domain import Domain
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel, AbstractTargetModel
-from descant.core.types import Key, Observation, PyTree, Rollout, Spec, Step
+from descant.core.types import Action, Key, Observation, PyTree, Rollout, Spec, Step
 from descant.ops.guidance import slopes
 from descant.train.collect import collect, open_worlds
 
@@ -83,7 +83,8 @@ def check_algorithm(
     steps = min(steps, domain.env.spec.horizon)
 
     def roll(learner):
-        worlds = open_worlds(domain.env, worlds_key, rollouts)
+        memory = algorithm.begin(learner)
+        worlds = open_worlds(domain.env, worlds_key, rollouts, memory=memory)
         return collect(algorithm, learner, domain.env, worlds, roll_key, steps, renew=True)[1]
 
     rollout = jax.jit(roll)(learner)
@@ -162,13 +163,31 @@ class _Walk(NamedTuple):
     """What follows when agents that are not active choose otherwise."""
 
 
+def _anything(spec: Spec, observation: Observation, key: Key) -> Action:
+    """A random legal joint action."""
+    shape = spec.agents, spec.actions
+    if spec.continuous:
+        return jax.random.uniform(key, shape, minval=-1.0)
+    return jax.random.categorical(
+        key, jnp.where(jnp.broadcast_to(observation.mask, shape), 0, -1e9)
+    )
+
+
+def _form(spec: Spec) -> jax.ShapeDtypeStruct:
+    """Shape and type of a joint action."""
+    if spec.continuous:
+        return jax.ShapeDtypeStruct((spec.agents, spec.actions), jnp.float32)
+    return jax.ShapeDtypeStruct((spec.agents,), jnp.int32)
+
+
 def _walk(env: AbstractEnv, key: Key, ticks: int) -> _Walk:
     def tick(carry, key):
         state, observation = carry
         act_key, step_key = jax.random.split(key)
-        mask = jnp.broadcast_to(observation.mask, (env.spec.agents, env.spec.actions))
-        action = jax.random.categorical(act_key, jnp.where(mask, 0.0, -1e9))
-        changed = jnp.where(observation.active, action, (action + 1) % env.spec.actions)
+        action = _anything(env.spec, observation, act_key)
+        active = observation.active.reshape(-1, *[1] * (action.ndim - 1))
+        other = -action if env.spec.continuous else (action + 1) % env.spec.actions
+        changed = jnp.where(active, action, other)
         after, step = env.step(step_key, state, action)
         other = env.step(step_key, state, changed)
         seen = _Walk(state, observation, action, after, step, other)
@@ -190,7 +209,7 @@ def _check_shapes(say: _Say, env: AbstractEnv, key: Key) -> None:
     for name in ("agents", "actions", "horizon"):
         say.that(getattr(spec, name) >= 1, f"spec.{name} must be at least 1.")
     state, observation = jax.eval_shape(env.reset, key)
-    action = jax.ShapeDtypeStruct((spec.agents,), jnp.int32)
+    action = _form(spec)
     after, step = jax.eval_shape(env.step, key, state, action)
     say.alike(state, after, "step must return a state like that of reset.")
     say.alike(observation, step.observation, "step must observe as reset does.")
@@ -234,7 +253,7 @@ def _check_observation(say: _Say, spec: Spec, observation: Any) -> None:
 
 def _check_names(say: _Say, domain: Domain) -> None:
     state, _ = jax.eval_shape(domain.env.reset, jax.random.key(0))
-    action = jax.ShapeDtypeStruct((domain.env.spec.agents,), jnp.int32)
+    action = _form(domain.env.spec)
     known = jax.eval_shape(domain.env.step, jax.random.key(0), state, action)[1].diagnostics
     missing = [name for name in domain.figures if name not in known]
     say.that(not missing, f"figures {missing} are no diagnostics; there are {sorted(known)}.")
@@ -266,8 +285,7 @@ def _check_pure(say: _Say, env: AbstractEnv, key: Key) -> None:
     def once(key):
         reset_key, act_key, step_key = jax.random.split(key, 3)
         state, observation = env.reset(reset_key)
-        mask = jnp.broadcast_to(observation.mask, (env.spec.agents, env.spec.actions))
-        action = jax.random.categorical(act_key, jnp.where(mask, 0.0, -1e9))
+        action = _anything(env.spec, observation, act_key)
         return (state, observation), env.step(step_key, state, action)
 
     keys = jax.random.split(key, 3)
@@ -292,6 +310,10 @@ def _check_rules(say: _Say, domain: Domain, walk: _Walk) -> None:
 
     mask = np.broadcast_to(rows[1].mask, (*rows[1].active.shape, spec.actions))
     for name, action in jax.jit(jax.vmap(ask))(*rows, keys).items():
+        if spec.continuous:
+            say.that(action.shape == mask.shape, f"rule {name!r} must give one point per agent.")
+            say.finite(action, f"rule {name!r} gives points that are not finite.")
+            continue
         good = action.shape == mask.shape[:2] and jnp.issubdtype(action.dtype, jnp.integer)
         say.that(good, f"rule {name!r} must give one whole number per agent.")
         action, active = np.asarray(action), np.asarray(rows[1].active)
@@ -527,6 +549,7 @@ def _check_policy(
     action, log_prob = rollout.action[:, 0], rollout.log_prob[:, 0]
 
     def ask(observation, action):
+        observation = policy.listen(observation)
         return (
             policy.assess(observation, action),
             policy.best(observation),
@@ -535,10 +558,15 @@ def _check_policy(
 
     said, best, acted = jax.jit(jax.vmap(ask))(observation, action)
     active = np.asarray(observation.active)
-    probabilities = np.asarray(said.probabilities)
-    mask = np.broadcast_to(observation.mask, probabilities.shape)
     gap = np.where(active, np.asarray(said.log_prob) - np.asarray(log_prob), 0)
     say.close(gap, 0, 1e-3, "assess and sample disagree on the log-probability of an action.")
+    if said.aim is not None:
+        for name, point in (("sample", action), ("best", best), ("act", acted)):
+            say.that(point.shape == said.aim.shape, f"{name} must give one point per agent.")
+            say.finite(point, f"{name} gives points that are not finite.")
+        return
+    probabilities = np.asarray(said.probabilities)
+    mask = np.broadcast_to(observation.mask, probabilities.shape)
     total = np.where(active, probabilities.sum(-1), 1)
     say.close(total, 1, 1e-3, "probabilities of an agent's actions do not add up to 1.")
     leak = np.where(active[..., None] & ~mask, probabilities, 0)

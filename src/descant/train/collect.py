@@ -1,6 +1,7 @@
 """Rollouts: act, measure, step, for all scenarios side by side."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -28,11 +29,13 @@ class Worlds(NamedTuple):
     observation: Observation
 
 
-def open_worlds(env: AbstractEnv, key: Key, count: int, mesh: Mesh | None = None) -> Worlds:
+def open_worlds(
+    env: AbstractEnv, key: Key, count: int, mesh: Mesh | None = None, memory: PyTree = None
+) -> Worlds:
     """Draw `count` scenarios, spread over the devices of a mesh; which ones does not depend on
-    it."""
+    it. `memory` is what is remembered at their start."""
     keys = jax.random.split(key, count)
-    return spread(partial(_opened, env), mesh, (Spec(AXIS),), Spec(AXIS))(keys)
+    return spread(partial(_opened, env), mesh, (Spec(), Spec(AXIS)), Spec(AXIS))(memory, keys)
 
 
 def collect(
@@ -72,8 +75,12 @@ def spread(function: Callable, mesh: Mesh | None, sources: tuple, results: PyTre
     return jax.shard_map(function, mesh=mesh, in_specs=sources, out_specs=results, check_vma=False)
 
 
-def _opened(env: AbstractEnv, keys: Keys) -> Worlds:
-    return Worlds(*jax.vmap(env.reset)(keys))
+def _opened(env: AbstractEnv, memory: PyTree, keys: Keys) -> Worlds:
+    def fresh(key):
+        state, observation = env.reset(key)
+        return Worlds(state, replace(observation, memory=memory))
+
+    return jax.vmap(fresh)(keys)
 
 
 def _roll(
@@ -85,23 +92,33 @@ def _roll(
     keys: jaxtyping.Key[Array, "T 3 E"],
 ) -> tuple[Worlds, Rollout]:
     """The rollout of some worlds; keys are for acting, stepping and renewal."""
-    policy = algorithm.policy(learner)
+    policy, memory = algorithm.policy(learner), algorithm.begin(learner)
+    at_once = not renew and memory is None
 
-    def act(state, observation, key):
-        observation = policy.informed(state, observation)
-        action, log_prob = policy.sample(observation, key)
-        probes = {name: probe(state, action) for name, probe in algorithm.probes.items()}
-        return observation, action, log_prob, probes, algorithm.context(state)
+    @jax.vmap
+    def listen(worlds):
+        observation = policy.informed(*worlds)
+        heard = algorithm.listen(learner, observation)
+        value = () if at_once else algorithm.value(learner, heard)
+        return observation, heard, value
 
-    def value(observation):
-        return algorithm.value(learner, observation)
+    @jax.vmap
+    def act(state, heard, act_key, step_key):
+        action, log_prob = policy.sample(heard, act_key)
+        probes = {name: probe(state, action, step_key) for name, probe in algorithm.probes.items()}
+        context = algorithm.context(state)
+        state, step = env.step(step_key, state, action)
+        following = Worlds(state, replace(step.observation, memory=heard.memory))
+        return action, log_prob, probes, context, following, step
 
-    def tick(worlds, keys):
+    def tick(carry, keys):
         act_keys, step_keys, reset_keys = keys
-        state, observation = worlds
-        observation, action, log_prob, probes, context = jax.vmap(act)(state, observation, act_keys)
-        state, step = jax.vmap(env.step)(step_keys, state, action)
-        following = Worlds(state, step.observation)
+        worlds, ahead = carry
+        observation, heard, value = listen(worlds) if at_once else ahead
+        action, log_prob, probes, context, worlds, step = act(
+            worlds.state, heard, act_keys, step_keys
+        )
+        ahead: tuple = () if at_once else listen(worlds)
         kept = {
             "observation": observation,
             "action": action,
@@ -113,28 +130,32 @@ def _roll(
             "probes": probes,
             "diagnostics": step.diagnostics,
         }
+        if not at_once:
+            kept |= {"value": value, "bootstrap": ahead[2]}
         if renew:
-            kept["value"] = jax.vmap(value)(observation)
-            kept["bootstrap"] = jax.vmap(value)(step.observation)
-            following = _renew(env, following, step.terminated | step.truncated, reset_keys)
-        return following, kept
+            done = step.terminated | step.truncated
+            opened = partial(_opened, env, memory)
+            worlds, ahead = _renew(opened, listen, (worlds, ahead), done, reset_keys)
+        return (worlds, ahead), kept
 
-    worlds, kept = jax.lax.scan(tick, worlds, keys)
-    if not renew:
+    (worlds, _), kept = jax.lax.scan(tick, (worlds, () if at_once else listen(worlds)), keys)
+    if at_once:
         # In parts: the critic's hidden numbers of all ticks together would dwarf the rollout.
-        kept["value"] = jax.lax.map(jax.vmap(value), kept["observation"], batch_size=PART)
-        last = jax.vmap(value)(worlds.observation)
+        value = jax.vmap(partial(algorithm.value, learner))
+        kept["value"] = jax.lax.map(value, kept["observation"], batch_size=PART)
+        last = value(worlds.observation)
         kept["bootstrap"] = jnp.concatenate([kept["value"][1:], last[None]])
     return worlds, Rollout(**kept)
 
 
-def _renew(env: AbstractEnv, worlds: Worlds, done: jax.Array, keys: Keys) -> Worlds:
+def _renew(opened: Callable, listen: Callable, carry: PyTree, done: jax.Array, keys: Keys):
     """New scenarios where an episode has ended; nothing is drawn on ticks where none has."""
 
-    def fresh(worlds):
+    def fresh(carry):
         def pick(new, old):
             return jnp.where(done.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-        return jax.tree.map(pick, _opened(env, keys), worlds)
+        worlds = opened(keys)
+        return jax.tree.map(pick, (worlds, listen(worlds)), carry)
 
-    return jax.lax.cond(jnp.any(done), fresh, lambda worlds: worlds, worlds)
+    return jax.lax.cond(jnp.any(done), fresh, lambda carry: carry, carry)

@@ -78,14 +78,15 @@ def plan(
 def begin(plan: Plan, key: Key) -> Run:
     """A run before its first iteration."""
     learner_key, worlds_key = jax.random.split(key)
-    worlds = None if plan.whole else _open(plan, worlds_key)
     learner, zero = plan.algorithm.init(learner_key), jnp.int32(0)
+    worlds = None if plan.whole else _open(plan, learner, worlds_key)
     kept = None if plan.judge is None else Kept(learner, jnp.float32(0), zero)
     return Run(learner, worlds, zero, zero, kept)
 
 
-def _open(plan: Plan, key: Key) -> Worlds:
-    return open_worlds(plan.env, key, plan.rollouts, plan.mesh)
+def _open(plan: Plan, learner: PyTree, key: Key) -> Worlds:
+    memory = plan.algorithm.begin(learner)
+    return open_worlds(plan.env, key, plan.rollouts, plan.mesh, memory)
 
 
 def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run, dict[str, Scalar]]:
@@ -93,7 +94,7 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     open_key, roll_key, learn_key = jax.random.split(jax.random.fold_in(key, index), 3)
     worlds = run.worlds
     if worlds is None:
-        worlds = _open(plan, open_key)
+        worlds = _open(plan, run.learner, open_key)
     worlds, rollout = collect(
         plan.algorithm,
         run.learner,
@@ -114,7 +115,7 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     learner = jax.tree.map(lambda new, old: jnp.where(good, new, old), learner, run.learner)
     if not plan.whole:
         # What a world lost to NaN will not come back, and no checkpoint may hold it.
-        fresh, lost = _open(plan, open_key), ~_finite(worlds)
+        fresh, lost = _open(plan, learner, open_key), ~_finite(worlds)
         worlds = jax.tree.map(lambda new, old: jnp.where(lost, new, old), fresh, worlds)
     run = Run(
         learner=learner,

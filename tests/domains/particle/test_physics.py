@@ -28,7 +28,7 @@ def test_an_episode_in_a_crowd_is_that_of_plain_loops(radius):
     position = rng.uniform(-0.2, 0.2, (5, 2))
     velocity = np.zeros((5, 2))
     actions = rng.integers(0, 5, (25, 5))
-    tick = jax.jit(lambda p, v, a: physics.advance(p, v, a, radius))
+    tick = jax.jit(lambda p, v, a: physics.advance(p, v, physics.pushes(a), radius))
     for action in actions:
         # Contact is stiff: from the same place every tick, lest rounding grows.
         place, speed = np.float32(position), np.float32(velocity)
@@ -42,22 +42,27 @@ def test_a_push_shows_in_the_place_a_tick_later():
     place, speed = jnp.zeros((1, 2)), jnp.zeros((1, 2))
     right, seen = jnp.array([2]), []
     for _ in range(3):
-        place, speed = physics.advance(place, speed, right, 0.1)
+        place, speed = physics.advance(place, speed, physics.pushes(right), 0.1)
         seen.append((float(place[0, 0]), float(speed[0, 0])))
     np.testing.assert_allclose(seen, [(0, 0.5), (0.05, 0.875), (0.1375, 1.15625)], rtol=1e-6)
 
 
 def test_each_move_has_its_direction():
     place = jnp.arange(10.0).reshape(5, 2)
-    _, speed = physics.advance(place, jnp.zeros((5, 2)), jnp.arange(5), 0.1)
+    _, speed = physics.advance(place, jnp.zeros((5, 2)), physics.pushes(jnp.arange(5)), 0.1)
     wanted = [(0, 0), (-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5)]
     np.testing.assert_allclose(speed, wanted, atol=1e-6)
+
+
+def test_a_force_is_a_push_of_any_direction_within_the_square():
+    force = jnp.array([[0.5, -0.25], [3.0, -2.0]])
+    np.testing.assert_array_equal(physics.pushes(force), [[0.5, -0.25], [1.0, -1.0]])
 
 
 def test_the_highest_speed_is_where_damping_takes_what_a_push_gives():
     place, speed = jnp.zeros((1, 2)), jnp.zeros((1, 2))
     for _ in range(60):
-        place, speed = physics.advance(place, speed, jnp.array([4]), 0.1)
+        place, speed = physics.advance(place, speed, physics.pushes(jnp.array([4])), 0.1)
     assert float(speed[0, 1]) == pytest.approx(0.1 * 5 / 0.25, rel=1e-4)
 
 

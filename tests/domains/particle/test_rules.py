@@ -16,7 +16,7 @@ def test_plans_foresee_what_physics_does():
     path = []
     for tick in range(rules.AHEAD):
         action = jnp.array([[2, 4, 1][tick] if tick < rules.PLANNED else 0])
-        place, speed = physics.advance(place, speed, action, 0.1)
+        place, speed = physics.advance(place, speed, physics.pushes(action), 0.1)
         path.append(place[0])
     np.testing.assert_allclose(start + drift[0] + rules.REACH[plan], path, rtol=1e-5)
 
@@ -29,8 +29,8 @@ def test_who_steers_alone_arrives_and_stays():
         # Far enough apart not to touch: they are alone in the world.
         move = jax.vmap(lambda *x: rules.steer(*(y[None] for y in x))[0])
         action = move(place, speed, target)
-        step = jax.vmap(lambda p, v, a: physics.advance(p[None], v[None], a[None], 0.1))
-        place, speed = (x[:, 0] for x in step(place, speed, action))
+        push = jax.vmap(lambda p, v, f: physics.advance(p[None], v[None], f[None], 0.1))
+        place, speed = (x[:, 0] for x in push(place, speed, physics.pushes(action)))
         return (place, speed), jnp.linalg.norm(place - target, axis=-1)
 
     still = jnp.zeros_like(start)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from descant.algorithms import mappo
+from descant.algorithms import ippo, mappo
 from descant.core.errors import UserError
 from descant.domains import particle
 from descant.domains.particle.world import Particles
@@ -93,6 +93,22 @@ def test_a_pair_that_touches_is_one_collision():
 def test_algorithms_learn_on_it():
     domain = particle.make(particle.Config(task="formation", agents=2, horizon=6))
     check_algorithm(lambda d: mappo.make(MLP, d), domain)
+
+
+@pytest.mark.parametrize("squash", ["clipped", "tanh"])
+def test_forces_make_actions_continuous(squash):
+    config = particle.Config(task="formation", agents=2, horizon=6, push="force")
+    domain = particle.make(config)
+    check_domain(domain)
+    check_algorithm(lambda d: mappo.make(replace(MLP, squash=squash), d), domain)
+    with pytest.raises(UserError, match=r"use --algorithm\.net mlp"):
+        mappo.make(mappo.Config(), domain)
+
+
+def test_agents_that_remember_learn_on_it():
+    domain = particle.make(particle.Config(task="formation", agents=2, horizon=6))
+    config = replace(MLP, net="gru", chunk=0)
+    check_algorithm(lambda d: ippo.make(ippo.Config(base=config), d), domain)
 
 
 def test_a_policy_acts_on_its_own_view_and_the_critic_on_all():

@@ -33,6 +33,9 @@ class Config:
     it then costs nothing."""
     others: bool = True
     """Whether agents see where the others are."""
+    push: Literal["moves", "force"] = "moves"
+    """What agents choose: to stay or to push in one of four directions, or any force, which makes
+    actions continuous."""
 
     def validate(self) -> None:
         """Check ranges.

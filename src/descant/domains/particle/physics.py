@@ -6,7 +6,9 @@ The constants are those of the public multi-agent particle environments; masses 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
+
+from descant.core.types import Action
 
 TICK = 0.1
 """Seconds."""
@@ -25,13 +27,20 @@ MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)], np.float32)
 def advance(
     position: Float[Array, "N 2"],
     velocity: Float[Array, "N 2"],
-    action: Int[Array, " N"],
+    push: Float[Array, "N 2"],
     radius: float,
 ) -> tuple[Float[Array, "N 2"], Float[Array, "N 2"]]:
     """Positions and velocities a tick later: the place moves by the old velocity, then damping and
-    forces change the velocity."""
-    force = PUSH * jnp.asarray(MOVES)[action] + contact(position, radius)
+    forces change the velocity. A push is a share of the largest along each axis."""
+    force = PUSH * push + contact(position, radius)
     return position + TICK * velocity, (1 - DAMPING) * velocity + TICK * force
+
+
+def pushes(action: Action) -> Float[Array, "N 2"]:
+    """What moves by number, or forces as they are chosen, come to."""
+    if jnp.issubdtype(action.dtype, jnp.integer):
+        return jnp.asarray(MOVES)[action]
+    return jnp.clip(action, -1, 1)
 
 
 def contact(position: Float[Array, "N 2"], radius: float) -> Float[Array, "N 2"]:

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.domain import Domain
+from descant.core.domain import Domain, Rule
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, Observation, Spec, Step, World
+from descant.core.types import Action, Key, Observation, Spec, Step, World
 from descant.domains.particle import Config
-from descant.domains.particle.physics import MOVES, advance, touching
+from descant.domains.particle.physics import MOVES, advance, pushes, touching
 from descant.domains.particle.rules import rules
 from descant.domains.particle.tasks import TASKS, Task, anywhere, judge
 
@@ -52,10 +52,10 @@ class Particles(AbstractEnv):
         )
         return state, self.observe(state)
 
-    def step(self, key: Key, state: State, action: Int[Array, " N"]) -> tuple[State, Step]:
+    def step(self, key: Key, state: State, action: Action) -> tuple[State, Step]:
         """Move, and pay for where everybody then is."""
         task = self.task
-        moved = advance(state.position, state.velocity, action, task.radius)
+        moved = advance(state.position, state.velocity, pushes(action), task.radius)
         position, velocity = (
             jnp.where(state.over, old, new) for old, new in zip(state[:2], moved, strict=True)
         )
@@ -92,7 +92,7 @@ class Particles(AbstractEnv):
                 entities=jnp.zeros((0, 0)),
                 globals=jnp.concatenate([x.reshape(-1) for x in everything]),
             ),
-            mask=jnp.ones((1, len(MOVES)), bool),
+            mask=jnp.ones((1, self.spec.actions), bool),
             active=jnp.broadcast_to(~state.over, (agents,)),
         )
 
@@ -102,13 +102,18 @@ def _others(agents: int) -> Int[np.ndarray, "N M"]:
     return np.array([[j for j in range(agents) if j != i] for i in range(agents)], int)
 
 
+def _as_force(rule: Rule) -> Rule:
+    """The same moves, as forces."""
+    return lambda state, observation, key: pushes(rule(state, observation, key))
+
+
 def build(config: Config, agents: int) -> Domain:
     """World and rules."""
     task = TASKS[config.task]
     marks = task.landmarks or agents
     spec = Spec(
         agents=agents,
-        actions=len(MOVES),
+        actions=2 if config.push == "force" else len(MOVES),
         horizon=config.horizon,
         local=4 + 2 * marks + 2 * (agents - 1) * config.others,
         entities=0,
@@ -116,8 +121,11 @@ def build(config: Config, agents: int) -> Domain:
         globals=4 * agents + 2 * marks,
         fixed=config.task == "spread" or not config.early,
         shared=False,
+        continuous=config.push == "force",
     )
     named = rules(task, agents)
+    if spec.continuous:
+        named = {name: _as_force(rule) for name, rule in named.items()}
     return Domain(
         name="particle",
         env=Particles(spec=spec, config=config),

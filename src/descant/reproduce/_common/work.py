@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from descant.core.errors import Diverged
-from descant.evaluate.episodes import decide, scenario_keys
+from descant.evaluate.episodes import Decided, scenario_keys
 from descant.evaluate.episodes import score as play
 from descant.evaluate.session import SEED, evaluate_domain
 from descant.session import train as train_run
@@ -87,7 +87,7 @@ def score(
         keys = scenario_keys("held-out", SEED, scenarios)
 
         def one(learner):
-            rule = decide(trained.algorithm.policy(learner), "act")
+            rule = Decided(trained.algorithm.policy(learner), "act")
             found = play(trained.domain, rule, keys)
             return found.reward, found.diagnostics
 

@@ -1,0 +1,110 @@
+"""The actors and critics that policy-gradient algorithms choose from."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import jax
+import jax.numpy as jnp
+
+from descant.core.algorithm import AbstractPolicy
+from descant.core.domain import Domain
+from descant.core.errors import UserError
+from descant.core.types import Key, Spec
+from descant.nets import mlp, recurrent
+from descant.nets import set as sets
+from descant.nets.policy import Gaussian, Independent, InOrder
+
+if TYPE_CHECKING:
+    from descant.algorithms._actor_critic import Critic
+    from descant.algorithms.mappo import Config
+
+View = Literal["world", "local"]
+
+
+def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
+    """The joint policy that settings describe, given a key.
+
+    Raises:
+        UserError: the domain has nothing for it to work on.
+    """
+    spec = domain.env.spec
+    if config.net == "pointer":
+        return _pointing(config, domain)
+    owners = _owners(config, spec)
+
+    def make(key):
+        if config.net == "gru":
+            key, then = jax.random.split(key)
+            ear = recurrent.ear(key, recurrent.own(spec), "actor", config.hidden, owners)
+            net = recurrent.recalled(then, "actor", config.hidden, spec.actions, 0.01, owners)
+        else:
+            ear = None
+            net = mlp.per_agent(
+                key,
+                spec,
+                hidden=config.hidden,
+                depth=_depth(config),
+                embedding=config.embedding,
+                owners=owners,
+            )
+        if not spec.continuous:
+            return Independent(net=net, ear=ear, correlated=config.order == "correlated")
+        deviation = jnp.full((len(owners or (0,)), spec.actions), jnp.log(config.deviation))
+        return Gaussian(net=net, ear=ear, deviation=deviation, squash=config.squash)
+
+    return make
+
+
+def critic(config: "Config", domain: Domain, view: View) -> Callable[[Key], "Critic"]:
+    """What judges ticks, of the world or of each agent's own view."""
+    spec = domain.env.spec
+
+    def make(key):
+        if config.net == "gru":
+            sees = recurrent.whole(spec) if view == "world" else recurrent.own(spec)
+            key, then = jax.random.split(key)
+            ear = recurrent.ear(key, sees, "critic", config.hidden)
+            head = recurrent.recalled(then, "critic", config.hidden, 1, 1.0)
+            return recurrent.Listener(ear=ear, head=head)
+        if config.net == "pointer":
+            judge = sets.pooled(key, spec, hidden=config.hidden)
+        else:
+            judge = mlp.flat(key, spec, hidden=config.hidden, depth=_depth(config))
+        return mlp.Alone(judge) if view == "local" and not spec.shared else judge
+
+    return make
+
+
+def _pointing(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
+    spec = domain.env.spec
+    if spec.continuous or not spec.entities or spec.entities % spec.actions:
+        raise UserError(
+            f"algorithm.net: pointer chooses among entities, and actions of {domain.name!r} name "
+            f"none; use --algorithm.net mlp."
+        )
+    if config.sharing != "shared":
+        raise UserError(
+            "algorithm.sharing: the pointer network is one for all agents, however many; networks "
+            "of their own take --algorithm.net mlp or gru."
+        )
+
+    def make(key):
+        net = sets.pointer(key, spec, hidden=config.hidden, enough=config.enough, heed=config.heed)
+        if config.in_turn(spec):
+            return InOrder(net=net, block=config.block)
+        if config.order == "priced" and spec.supplies:
+            return Independent(net=sets.Priced(net, config.rounds), correlated=True)
+        return Independent(net=net, correlated=config.order == "correlated")
+
+    return make
+
+
+def _owners(config: "Config", spec: Spec) -> mlp.Owners:
+    """Whose weights each agent has."""
+    if config.sharing == "groups" and spec.groups:
+        return spec.groups
+    return tuple(range(spec.agents)) if config.sharing == "separate" else None
+
+
+def _depth(config: "Config") -> int:
+    return config.depth if config.net == "mlp" else 0
