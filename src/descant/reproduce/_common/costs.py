@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from descant.reproduce._common.jobs import Job
 
 ROLLOUT = {
-    "pointer": {2: 0.03, 5: 0.06, 20: 0.28, 50: 0.95, 200: 3.5, 1500: 40.0},
-    "mlp": {5: 0.14, 20: 0.48, 50: 2.5, 100: 9.0, 200: 25.0},
-    "linear": {2: 0.03, 5: 0.045, 10: 0.09},
+    "pointer": {2: 0.015, 5: 0.03, 20: 0.16, 50: 0.85, 200: 4.5, 1500: 45.0},
+    "mlp": {5: 0.08, 20: 0.3, 50: 1.4, 100: 5.0, 200: 15.0},
+    "linear": {2: 0.015, 5: 0.02, 10: 0.035},
 }
 """Seconds of an iteration per rollout of 3,000 ticks, update included, by network and servers."""
 UPDATE = {"pointer": 0.5, "mlp": 0.8, "linear": 0.8}
 """Share of it that is the update, at the epochs below."""
 EPOCHS = {"pointer": 2, "mlp": 8, "linear": 23}
 """Actor's and critic's passes together for which it was measured."""
-PLAY = {2: 0.006, 5: 0.01, 20: 0.05, 50: 0.2, 200: 1.5, 2000: 60.0}
+PLAY = {2: 0.003, 5: 0.005, 20: 0.025, 50: 0.11, 200: 0.8, 2000: 40.0}
 """Seconds of one held-out scenario under one policy or rule."""
 BOUND = {5: 0.3, 20: 1.0, 200: 1.4}
 """Seconds of the bound of one scenario."""
 TICKS = 3000
-COMPILE = 14.0
+COMPILE = 12.0
 CACHED = 0.8
 """Share of that which the compile cache saves."""
 START = 5.0
