@@ -70,9 +70,9 @@ def test_a_measured_weight_goes_with_every_estimator_and_order(guidance, order):
     @jax.jit
     def weighed(given, key):
         learner = algorithm.init(key)
-        credit, _, evidence, said = algorithm._weighed(learner, given, jnp.float32(0), key)
+        now, evidence, said = algorithm._weighed(learner, (), given, jnp.float32(0), key)
         signal = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
-        first, _ = credit(signal, given, jnp.float32(0), learner.credit)
+        first, _ = now.credit(signal, given, jnp.float32(0), learner.credit)
         plain, slope = algorithm.credit.split(signal, given, learner.credit)
         return evidence, said, first.advantage, blend(plain.advantage, slope, said["alpha"])
 
@@ -102,13 +102,13 @@ def test_planned_weights(alpha, wanted):
 def test_link_and_term_have_the_weight_of_the_update():
     weigher = dgpg.make(dgpg.Config(base=SMALL, alpha="adaptive"), TOY).weigher
     assert weigher is not None
-    credit, ascent = weigher.guided(Given(level=jnp.float32(0.3)))
-    assert float(credit.links[-1].taken(HALF)) == pytest.approx(0.3)
-    assert float(ascent.terms[-1].weight(HALF)) == pytest.approx(0.3)
+    now = weigher.guided(Given(level=jnp.float32(0.3)))
+    assert float(now.credit.links[-1].taken(HALF)) == pytest.approx(0.3)
+    assert float(now.ascent.terms[-1].weight(HALF)) == pytest.approx(0.3)
     sampled = dgpg.Config(base=SMALL, guidance="sampled", alpha="adaptive")
-    credit, ascent = dgpg.make(sampled, TOY).weigher.guided(Given(level=jnp.float32(0.3)))
-    assert float(credit.links[-1].weight(HALF)) == pytest.approx(0.3)
-    assert not ascent.terms
+    now = dgpg.make(sampled, TOY).weigher.guided(Given(level=jnp.float32(0.3)))
+    assert float(now.credit.links[-1].weight(HALF)) == pytest.approx(0.3)
+    assert not now.ascent.terms
 
 
 def test_looking_changes_nothing_and_a_plan_is_kept():

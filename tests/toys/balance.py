@@ -178,4 +178,5 @@ def make(config: Config) -> Domain:
         rules={"lowest": lowest, "anywhere": anywhere},
         headline="lowest",
         figures=("level",),
+        default=lambda state: jnp.zeros((config.agents,), jnp.int32),
     )

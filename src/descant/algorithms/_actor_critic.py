@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from descant.ascent.together import adam, chunks, flatten, followed, fresh, minibatches
 from descant.ascent.weigher import Weigher
@@ -26,6 +26,7 @@ from descant.core.algorithm import (
     Term,
     each_tick,
 )
+from descant.core.errors import UserError
 from descant.core.model import AbstractModel, Advisor
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.schedules import Given
@@ -71,9 +72,44 @@ class Fit(eqx.Module):
     chunk: int = eqx.field(static=True, default=1)
     """Ticks in a row through which a critic that remembers is followed; 0 for a rollout's."""
 
+    def batches(self, key: Key, count: int, length: int = 1) -> Int[Array, "steps B"]:
+        """Which of `count` pieces, of so many ticks each, every step learns from."""
+        everywhere = jnp.ones((count,), bool)
+        size = -(-self.minibatch // length)
+        return minibatches(key, everywhere, self.epochs, size, self.minibatches)
+
+    def descent(self, loss: Callable, progress: Scalar) -> Callable:
+        """A step down a loss of network and indices, to be scanned over batches."""
+
+        def step(carry, index):
+            net, state = carry
+            error, slope = jax.value_and_grad(loss)(net, index)
+            move, state = adam(self.norm).update(slope, state)
+            net = jax.tree.map(lambda w, m: w - self.rate(progress) * m, net, move)
+            return (net, state), (error, optax.tree.norm(slope))
+
+        return step
+
+    def scale(self, values: moments.Moments) -> tuple[Scalar, Scalar]:
+        """Centre and unit of targets, in units of reward."""
+        if self.momentum is None:
+            return jnp.float32(0), jnp.float32(1)
+        return moments.read(values)
+
+    def follow(self, values: moments.Moments, target: Float[Array, "T E V"]) -> moments.Moments:
+        """Take in the targets of a rollout."""
+        if self.momentum is None:
+            return values
+        return moments.follow(values, jnp.mean(target), jnp.var(target), self.momentum)
+
 
 class AbstractActionCritic(eqx.Module):
     """What judges actions, beside the critic that judges ticks."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """What the collector must measure for it, by name."""
+        return {}
 
     @abc.abstractmethod
     def init(self, key: Key) -> PyTree:
@@ -86,9 +122,9 @@ class AbstractActionCritic(eqx.Module):
         """Learn from a rollout, before the actor does."""
 
     def read(
-        self, state: PyTree, actor: AbstractPolicy, rollout: Rollout, key: Key
+        self, state: PyTree, actor: AbstractPolicy, rollout: Rollout
     ) -> Mapping[str, Float[Array, "T E N *_"]]:
-        """What credit links and loss terms want to know of a rollout; it goes among its probes."""
+        """What credit links want to know of a rollout; it goes among its probes."""
         return {}
 
     def term(self, state: PyTree, unit: Scalar | float) -> Term | None:
@@ -116,8 +152,9 @@ class ActorCritic(AbstractAlgorithm):
 
     @property
     def probes(self) -> Mapping[str, Probe]:
-        """What the credit chain reads."""
-        return self.credit.probes
+        """What the credit chain and the critic of actions read."""
+        own = {} if self.actions is None else self.actions.probes
+        return {**self.credit.probes, **own}
 
     def init(self, key: Key) -> Learner:
         actor_key, critic_key = jax.random.split(key)
@@ -152,7 +189,7 @@ class ActorCritic(AbstractAlgorithm):
         return self.model.context(state)
 
     def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
-        mean, deviation = self._scale(learner.values)
+        mean, deviation = self.fit.scale(learner.values)
         return mean + deviation * self._judge(learner.critic, observation)
 
     def update(
@@ -161,14 +198,13 @@ class ActorCritic(AbstractAlgorithm):
         actor_key, critic_key = jax.random.split(key)
         rollout = self._advised(rollout)
         actions, rollout, told = self._asked(learner, rollout, progress, key)
-        link, ascent, evidence, said = self._weighed(learner, rollout, progress, key)
-        signal, credit = link(_unjudged(rollout), rollout, progress, learner.credit)
-        term = None if self.actions is None else self.actions.term(actions, signal.unit)
-        ascent = ascent if term is None else ascent.with_term(term)
+        now, evidence, said = self._weighed(learner, actions, rollout, progress, key)
+        signal, credit = now.credit(_unjudged(rollout), rollout, progress, learner.credit)
+        ascent = now._climbing(actions, signal.unit)
         actor, actor_state, metrics = ascent(
             learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
         )
-        values = self._follow(learner.values, signal.target)
+        values = self.fit.follow(learner.values, signal.target)
         critic, critic_state, more = self._fit_critic(
             learner.critic,
             learner.critic_state,
@@ -196,25 +232,39 @@ class ActorCritic(AbstractAlgorithm):
         """The critic of actions once it has learnt, and the rollout with what it says of it."""
         if self.actions is None:
             return learner.actions, rollout, {}
-        fit_key, read_key = jax.random.split(jax.random.fold_in(key, 3))
-        given = learner.actor, rollout
-        state, told = self.actions.fit(learner.actions, *given, progress, fit_key)
-        read = self.actions.read(state, *given, read_key)
-        return state, replace(rollout, probes={**rollout.probes, **read}), told
+        state, told = self.actions.fit(
+            learner.actions, learner.actor, rollout, progress, jax.random.fold_in(key, 3)
+        )
+        return state, self._read(replace(learner, actions=state), rollout), told
+
+    def _read(self, learner: Learner, rollout: Rollout) -> Rollout:
+        """The rollout with what the critic of actions says of it."""
+        if self.actions is None:
+            return rollout
+        read = self.actions.read(learner.actions, learner.actor, rollout)
+        return replace(rollout, probes={**rollout.probes, **read})
+
+    def _climbing(self, actions: PyTree, unit: Scalar | float) -> AbstractAscent:
+        """The ascent, with the term of the critic of actions if that has one."""
+        term = None if self.actions is None else self.actions.term(actions, unit)
+        return self.ascent if term is None else self.ascent.with_term(term)
 
     def _weighed(
-        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
-    ) -> tuple[AbstractCredit, AbstractAscent, PyTree, dict[str, Scalar]]:
-        """Credit and ascent of this update, and what there is to say of the model's part in it."""
+        self, learner: Learner, actions: PyTree, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple["ActorCritic", PyTree, dict[str, Scalar]]:
+        """The algorithm of this update, and what there is to say of the model's part in it."""
         said = {}
         if self.model is not None:
             said = aligned_share(self.model, flatten(rollout), ALIGNMENT_TICKS)
         if self.weigher is None:
-            return self.credit, self.ascent, learner.evidence, said
+            return self, learner.evidence, said
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
+        # Under guidance, the model is what is weighed against everything else.
+        guided = self.model is not None
+        second = self.ascent if guided else self._climbing(actions, signal.unit)
         weight, evidence, more = self.weigher(
             learner.actor,
-            self.ascent,
+            second,
             rollout,
             signal.advantage,
             slope,
@@ -222,7 +272,7 @@ class ActorCritic(AbstractAlgorithm):
             progress,
             jax.random.fold_in(key, 2),
         )
-        return *self.weigher.guided(Given(level=weight)), evidence, said | more
+        return self.weigher.guided(Given(level=weight)), evidence, said | more
 
     def _advised(self, rollout: Rollout) -> Rollout:
         """The rollout with the model's context, which agents that ask the model observe anyway."""
@@ -231,7 +281,7 @@ class ActorCritic(AbstractAlgorithm):
         return replace(rollout, context=rollout.observation.advice.context)
 
     def frozen(self, learner: Learner, rollout: Rollout) -> "ActorCritic":
-        rollout = self._advised(rollout)
+        rollout = self._read(learner, self._advised(rollout))
         return replace(
             self,
             credit=self.credit.frozen(_unjudged(rollout), rollout, learner.credit),
@@ -239,10 +289,16 @@ class ActorCritic(AbstractAlgorithm):
         )
 
     def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
-        rollout = self._advised(rollout)
+        rollout = self._read(learner, self._advised(rollout))
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
         by_tick = each_tick(said, flatten)
-        charged = self.ascent.guidance(by_tick, flatten(rollout)).reshape(slope.shape)
+        ascent = self._climbing(learner.actions, signal.unit)
+        if self.model is not None and ascent is not self.ascent:
+            raise UserError(
+                "Return, model and critic of actions make three parts; two can be told apart, so "
+                "look at MAIPG without guidance, or at DG-PG."
+            )
+        charged = ascent.guidance(by_tick, flatten(rollout)).reshape(slope.shape)
         log_prob = jnp.where(said.acts, said.log_prob, 0.0)
         return Parts(learning=log_prob * signal.advantage, guidance=log_prob * slope + charged)
 
@@ -257,16 +313,6 @@ class ActorCritic(AbstractAlgorithm):
         mean = active @ observation.local / jnp.maximum(jnp.sum(active), 1)
         return critic(observation, mean)[None]
 
-    def _scale(self, values: moments.Moments) -> tuple[Scalar, Scalar]:
-        if self.fit.momentum is None:
-            return jnp.float32(0), jnp.float32(1)
-        return moments.read(values)
-
-    def _follow(self, values: moments.Moments, target: Float[Array, "T E V"]) -> moments.Moments:
-        if self.fit.momentum is None:
-            return values
-        return moments.follow(values, jnp.mean(target), jnp.var(target), self.fit.momentum)
-
     def _fit_critic(
         self,
         critic: Critic,
@@ -278,7 +324,7 @@ class ActorCritic(AbstractAlgorithm):
         key: Key,
     ) -> tuple[Critic, PyTree, dict[str, Scalar]]:
         fit = self.fit
-        mean, deviation = self._scale(values)
+        mean, deviation = fit.scale(values)
         target = (target - mean) / deviation
         weight = jnp.ones_like(target)
         if self.view == "local":
@@ -293,16 +339,8 @@ class ActorCritic(AbstractAlgorithm):
             each = huber(said - target, fit.delta) * weight
             return jnp.sum(each) / jnp.maximum(jnp.sum(weight), 1)
 
-        def step(carry, index):
-            critic, state = carry
-            error, slope = jax.value_and_grad(loss)(critic, index)
-            move, state = adam(fit.norm).update(slope, state)
-            critic = jax.tree.map(lambda w, m: w - fit.rate(progress) * m, critic, move)
-            return (critic, state), (error, optax.tree.norm(slope))
-
-        everywhere = jnp.ones((count,), bool)
-        size = -(-fit.minibatch // length)
-        indices = minibatches(key, everywhere, fit.epochs, size, fit.minibatches)
+        indices = fit.batches(key, count, length)
+        step = fit.descent(loss, progress)
         (critic, state), (error, norm) = jax.lax.scan(step, (critic, state), indices)
         said = (rollout.value - mean) / deviation
         explained = 1 - jnp.var(said - target) / jnp.maximum(jnp.var(target), 1e-12)

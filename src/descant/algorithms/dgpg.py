@@ -15,7 +15,7 @@ from descant.core.errors import UserError
 
 if TYPE_CHECKING:
     from descant.algorithms._actor_critic import ActorCritic
-    from descant.core.algorithm import AbstractAscent, AbstractCredit, Schedule
+    from descant.core.algorithm import Schedule
     from descant.core.domain import Domain
     from descant.credit.schedules import Ramp
 
@@ -85,6 +85,15 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: the domain has no analytic model, or a value cannot be used.
     """
+    return guide(config, mappo.make(config.base, domain), domain)
+
+
+def guide(config: Config, base: ActorCritic, domain: Domain) -> ActorCritic:
+    """The same for an algorithm other than MAPPO.
+
+    Raises:
+        UserError: the domain has no analytic model, or a value cannot be used.
+    """
     config.validate()
     if domain.model is None:
         raise UserError(
@@ -95,7 +104,6 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     from descant.credit.links import Guide, Scale, chain
     from descant.credit.probes import Slope
 
-    base = mappo.make(config.base, domain)
     model, weight = domain.model, schedule(config)
     rule = {"adaptive": adaptive, "least-variance": least_variance}.get(config.alpha)
     if weight.start == weight.stop == 0 and rule is None and config.guidance != "sampled":
@@ -105,18 +113,16 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     in_turn = config.base.in_turn(domain.env.spec)
     kind = "in turn" if in_turn and config.guidance == "exact" else config.guidance
 
-    def guided(weight: Schedule) -> tuple[AbstractCredit, AbstractAscent]:
+    def guided(weight: Schedule) -> ActorCritic:
         if kind == "sampled":
             link = Guide(weight=weight, slope=slope, momentum=config.momentum, limit=config.limit)
-            return chain(base.credit, link), base.ascent
+            return replace(base, credit=chain(base.credit, link))
         term = Guidance(model=model, weight=weight, kind=kind, limit=config.limit)
-        return chain(base.credit, Scale(taken=weight)), base.ascent.with_term(term)
+        credit = chain(base.credit, Scale(taken=weight))
+        return replace(base, credit=credit, ascent=base.ascent.with_term(term))
 
-    credit, ascent = guided(weight)
     return replace(
-        base,
-        credit=credit,
-        ascent=ascent,
+        guided(weight),
         model=model,
         weigher=Weigher(
             guided=guided,

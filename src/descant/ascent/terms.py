@@ -1,7 +1,8 @@
 """Loss terms beside the clipped surrogate."""
 
+import abc
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -15,7 +16,31 @@ from descant.ops.devices import apart
 from descant.ops.guidance import charges, expected_slopes
 
 
-class Guidance(eqx.Module):
+class AbstractByDecision(eqx.Module):
+    """A loss term that charges each decision by itself."""
+
+    name: ClassVar[str]
+    """What it is called in records."""
+    weight: eqx.AbstractVar[Schedule]
+
+    def __call__(
+        self, said: Assessment, batch: Rollout, progress: Scalar
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        """The weighted term, and the term alone: the mean charge of those who act."""
+        count = jnp.maximum(jnp.sum(said.acts), 1)
+        term = jnp.sum(self.each(said, batch)) / count
+        return self.weight(progress) * term, {self.name: term}
+
+    @abc.abstractmethod
+    def each(self, said: Assessment, batch: Rollout) -> Float[Array, "B P"]:
+        """The charge of each decision; its derivative by what another one is made of is zero."""
+
+    @abc.abstractmethod
+    def frozen(self, said: Assessment, batch: Rollout) -> "AbstractByDecision":
+        """The same with the statistics of this batch instead of any batch's own."""
+
+
+class Guidance(AbstractByDecision):
     r"""Descend the analytic model through the policy's probabilities: $\alpha \sum_{ij} \pi_i(j)\,
     \perp g_{ij} / \sigma$.
 
@@ -28,20 +53,13 @@ class Guidance(eqx.Module):
     has become. Regret beyond `limit` such units is clipped.
     """
 
+    name = "guidance"
     model: AbstractModel
     weight: Schedule
     kind: Literal["expected", "exact", "in turn"] = eqx.field(static=True)
     limit: float = eqx.field(static=True, default=3.0)
     held: Scalar | None = None
     """Unit to use instead of the minibatch's own."""
-
-    def __call__(
-        self, said: Assessment, batch: Rollout, progress: Scalar
-    ) -> tuple[Scalar, dict[str, Scalar]]:
-        """The weighted term, and the term alone: the expected regret in its unit."""
-        count = jnp.maximum(jnp.sum(said.acts), 1)
-        term = jnp.sum(self.each(said, batch)) / count
-        return self.weight(progress) * term, {"guidance": term}
 
     def each(self, said: Assessment, batch: Rollout) -> Float[Array, "B P"]:
         """Expected regret of each decision in its unit; the regrets themselves are constants."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.ascent.terms import Guidance
+from descant.ascent.terms import AbstractByDecision
 from descant.core.algorithm import (
     OVER_TICKS,
     AbstractAscent,
@@ -159,11 +159,11 @@ class Together(AbstractAscent):
         return loss, metrics | {"actor_loss": loss}
 
 
-def _by_decision(term: Term) -> Guidance:
-    if not isinstance(term, Guidance):
+def _by_decision(term: Term) -> AbstractByDecision:
+    if not isinstance(term, AbstractByDecision):
         raise UserError(
             f"The loss term {type(term).__name__} cannot tell one agent's decision from another's; "
-            "only guidance by a model can."
+            "guidance by a model and by a critic of actions can."
         )
     return term
 

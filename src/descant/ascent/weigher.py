@@ -6,7 +6,7 @@ alpha in advance; the rules here read it off the two gradients themselves.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,14 +17,13 @@ from descant.ascent.together import crowds
 from descant.core.algorithm import (
     OVER_TICKS,
     AbstractAscent,
-    AbstractCredit,
     AbstractPolicy,
     Schedule,
 )
 from descant.core.types import Key, Rollout, Scalar
 
-Guided = Callable[[Schedule], tuple[AbstractCredit, AbstractAscent]]
-"""Credit and ascent at a guidance weight."""
+Guided = Callable[[Schedule], Any]
+"""The algorithm at a guidance weight."""
 
 
 class Evidence(NamedTuple):
@@ -83,6 +82,20 @@ def adaptive(progress: Scalar, evidence: Evidence) -> Scalar:
     return jnp.where(rewards > 0, odds[1] / jnp.sum(odds), 1.0)
 
 
+def least_error(progress: Scalar, evidence: Evidence) -> Scalar:
+    r"""The weight at which the blend is nearest to the mean of the rewards' gradient.
+
+    $\mathbb{E} \lVert (1 - \nu) g_J + \nu g_G - \mathbb{E} g_J \rVert^2$ has its least value at
+    $\nu^* = (\sigma_J^2 - c) / (\sigma_J^2 + \sigma_G^2 - 2 c + b^2)$ with the covariance c and the
+    bias $b = \lVert \mathbb{E} g_G - \mathbb{E} g_J \rVert$. Unlike the rules above, it does not
+    trust the second gradient's direction or length further than they are seen to hold.
+    """
+    signal, both = evidence.signal, evidence.noise[0, 1]
+    rewards, other = evidence.noise[0, 0], evidence.noise[1, 1]
+    bias = jnp.maximum(signal[0, 0] + signal[1, 1] - 2 * signal[0, 1], 0)
+    return jnp.clip((rewards - both) / jnp.maximum(rewards + other - 2 * both + bias, 1e-30), 0, 1)
+
+
 class Weigher(eqx.Module):
     """Sets the weight that an update is made with, and looks at the two gradients for it.
 
@@ -100,6 +113,8 @@ class Weigher(eqx.Module):
     """Agents of a tick that are looked at; 0 for all."""
     momentum: float = eqx.field(static=True, default=0.9)
     """Share of the evidence that is kept from one update to the next."""
+    name: str = eqx.field(static=True, default="alpha")
+    """What the weight is called in records."""
 
     def init(self) -> Evidence:
         """No evidence yet."""
@@ -131,7 +146,7 @@ class Weigher(eqx.Module):
         """
         if not self.ticks:
             weight = self.rule(progress, evidence)
-            return weight, evidence, {"alpha": weight}
+            return weight, evidence, {self.name: weight}
         active = jnp.any(rollout.observation.active, axis=-1)
 
         tick, scenario = draws(key, active, self.ticks)
@@ -150,7 +165,7 @@ class Weigher(eqx.Module):
         evidence = follow(evidence, seen, self.momentum)
         known = read(evidence)
         weight = self.rule(progress, known)
-        return weight, evidence, {"alpha": weight} | describe(known, means)
+        return weight, evidence, {self.name: weight} | describe(known, means)
 
 
 def both(

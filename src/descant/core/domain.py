@@ -32,5 +32,8 @@ class Domain:
     has just returned; computed on the host, outside compiled programs."""
     network: AbstractNetwork | None = None
     """Graph and local laws, where agents change only what is near them."""
+    default: Callable[[PyTree], Action] | None = None
+    """What agents do where they do nothing of note, `(state) -> action [N]`: what difference
+    rewards measure an action against."""
     objective: AbstractObjective | None = None
     """What the team wants of its occupancies, where that is more than a mean reward."""

@@ -120,7 +120,8 @@ class Signal(eqx.Module):
     """What credit links rewrite in turn: the way from a rollout to one number per agent and
     tick."""
 
-    reward: Float[Array, "T E"]
+    reward: Float[Array, "T E *N"]
+    """The team's, or each agent's own."""
     advantage: Float[Array, "T E N"]
     target: Float[Array, "T E V"]
     """What the critic should say."""

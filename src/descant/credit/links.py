@@ -62,7 +62,7 @@ def chain(*links: AbstractCredit) -> Chain:
 
 
 class Gae(AbstractCredit):
-    """Generalised advantage and its target for the critic, from the shared reward."""
+    """Generalised advantage and its target for the critic, from the reward of all or of each."""
 
     discount: float = eqx.field(static=True)
     trace: float = eqx.field(static=True)
@@ -78,7 +78,8 @@ class Gae(AbstractCredit):
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
-        over_views = jax.vmap(gae, in_axes=(None, 1, 1, None, None, None, None), out_axes=1)
+        own = 1 if signal.reward.ndim > 2 else None
+        over_views = jax.vmap(gae, in_axes=(own, 1, 1, None, None, None, None), out_axes=1)
         over_scenarios = jax.vmap(over_views, in_axes=(1, 1, 1, 1, 1, None, None), out_axes=1)
         advantage = over_scenarios(
             signal.reward,
@@ -124,6 +125,50 @@ class Standardise(AbstractCredit):
         return masked_moments(signal.advantage, acted)
 
 
+class Judged(AbstractCredit):
+    """The advantage that a critic of actions has read off."""
+
+    name: str = eqx.field(static=True)
+    """What it is called among the probes of a rollout."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """None that can be measured while stepping."""
+        return {}
+
+    def init(self) -> PyTree:
+        return ()
+
+    def __call__(
+        self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
+    ) -> tuple[Signal, PyTree]:
+        return replace(signal, advantage=rollout.probes[self.name], unit=1.0), state
+
+
+class Reward(AbstractCredit):
+    """A reward that is measured beside the team's: instead of it, or on top."""
+
+    name: str = eqx.field(static=True)
+    probe: Probe
+    added: bool = eqx.field(static=True, default=False)
+    """Whether it comes on top, the same for all."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """What each agent gets."""
+        return {self.name: self.probe}
+
+    def init(self) -> PyTree:
+        return ()
+
+    def __call__(
+        self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
+    ) -> tuple[Signal, PyTree]:
+        measured = rollout.probes[self.name]
+        reward = signal.reward + measured[..., 0] if self.added else measured
+        return replace(signal, reward=reward), state
+
+
 class Guide(AbstractCredit):
     """Blend in the model's slope at the sampled joint action; Yang & Liu (2026), eq. 11.
 
@@ -150,8 +195,9 @@ class Guide(AbstractCredit):
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
         state = self._follow(rollout, state)
-        advantage = blend(signal.advantage, self._slope(rollout, state), self.weight(progress))
-        return replace(signal, advantage=advantage), state
+        weight = self.weight(progress)
+        advantage = blend(signal.advantage, self._slope(rollout, state), weight)
+        return replace(signal, advantage=advantage, unit=signal.unit / (1 - weight)), state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree
@@ -178,6 +224,8 @@ class Scale(AbstractCredit):
 
     taken: Schedule
     """The weight that the term takes."""
+    whole: bool = eqx.field(static=True, default=True)
+    """Whether what a critic of actions has to say shrinks with the advantage."""
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -190,8 +238,9 @@ class Scale(AbstractCredit):
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
-        advantage = (1 - self.taken(progress)) * signal.advantage
-        return replace(signal, advantage=advantage), state
+        left = 1 - self.taken(progress)
+        unit = signal.unit / left if self.whole else signal.unit
+        return replace(signal, advantage=left * signal.advantage, unit=unit), state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree

@@ -20,7 +20,14 @@ from descant.nets.set import Pointer, take
 from descant.ops.guidance import charges, grades
 from descant.ops.loops import while_any
 from descant.ops.ordering import best
-from descant.ops.policies import chosen, entropy, invert, masked_log_softmax, stratified
+from descant.ops.policies import (
+    chosen,
+    entropy,
+    invert,
+    masked_log_softmax,
+    seeded,
+    stratified,
+)
 
 
 class Listening(AbstractPolicy):
@@ -112,8 +119,7 @@ class Gaussian(Listening):
         mean = self.net(observation)
 
         def luck(level):
-            seed = jax.lax.bitcast_convert_type(level.astype(jnp.float32), jnp.uint32)
-            return jax.random.normal(jax.random.key(seed), mean.shape[1:])
+            return jax.random.normal(seeded(level), mean.shape[1:])
 
         return self._taken(mean, jax.vmap(luck)(level))
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.types import Key
+from descant.core.types import Action, Key
 
 ILLEGAL = -1e9
 """Log-probability of an illegal action: finite, so that gradients stay numbers."""
@@ -38,6 +38,36 @@ def chosen(values: Float[Array, "*b A"], action: Int[Array, "*b"]) -> Float[Arra
 def entropy(log_probabilities: Float[Array, "*b A"]) -> Float[Array, "*b"]:
     """Nats; illegal actions add nothing."""
     return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
+
+
+def relaxed(
+    log_probabilities: Float[Array, "*b A"],
+    noise: Float[Array, "*b A"],
+    temperature: float,
+    hard: bool,
+) -> Float[Array, "*b A"]:
+    """Choices as rows that probabilities can be moved by; Jang et al. (2017), eq. 2.
+
+    With Gumbel noise the largest entry is a draw, without it the most likely action. A `hard` row
+    is one-hot, and passes gradients as the soft one would.
+    """
+    soft = jax.nn.softmax((log_probabilities + noise) / temperature, axis=-1)
+    if not hard:
+        return soft
+    one = jax.nn.one_hot(jnp.argmax(soft, axis=-1), soft.shape[-1])
+    return one + soft - jax.lax.stop_gradient(soft)
+
+
+def seeded(level: Float[Array, ""]) -> Key:
+    """A key that hangs on nothing but a number."""
+    return jax.random.key(jax.lax.bitcast_convert_type(level.astype(jnp.float32), jnp.uint32))
+
+
+def rows(action: Action, actions: int) -> Float[Array, "*b N A"]:
+    """Choices as one-hot rows; points as they are."""
+    if jnp.issubdtype(action.dtype, jnp.integer):
+        return jax.nn.one_hot(action, actions)
+    return action
 
 
 def stratified(key: Key, active: Bool[Array, " N"]) -> Float[Array, " N"]:

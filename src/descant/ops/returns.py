@@ -28,3 +28,30 @@ def gae(
         return advantage, advantage
 
     return jax.lax.scan(backward, 0.0 * delta[0], (delta, decay), reverse=True)[1]
+
+
+def lambda_returns(
+    reward: Float[Array, " T"],
+    following: Float[Array, " T"],
+    terminated: Bool[Array, " T"],
+    truncated: Bool[Array, " T"],
+    discount: float,
+    trace: float,
+) -> Float[Array, " T"]:
+    r"""TD($\lambda$) targets. $G_t = r_t + \gamma \left((1 - \lambda) V(s_{t+1}) + \lambda
+    G_{t+1}\right)$; Sutton & Barto (2018), eq. 12.2.
+
+    `following` is V(s_{t+1}) before any reset, and takes the place of the next target at the end
+    and at truncations. So $\lambda = 0$ gives targets of one step, and $\lambda = 1$ those of as
+    many steps as there are. Where values are those of best actions, this is Peng's Q($\lambda$).
+    """
+    decay = trace * (1 - truncated)
+
+    def backward(target, now):
+        reward, following, terminated, decay = now
+        after = (1 - decay) * following + decay * target
+        target = reward + discount * (1 - terminated) * after
+        return target, target
+
+    given = reward, following, terminated, decay
+    return jax.lax.scan(backward, following[-1], given, reverse=True)[1]

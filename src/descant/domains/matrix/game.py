@@ -96,4 +96,5 @@ def build(config: Config) -> Domain:
         headline="best-reply",
         figures=("optimal", "regret"),
         bound=lambda state: float(table.max()),
+        default=lambda state: jnp.zeros((config.agents,), jnp.int32),
     )

@@ -1,0 +1,211 @@
+"""Critics of actions: how they learn, and what actors are told of them."""
+
+import abc
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from descant.algorithms._actor_critic import AbstractActionCritic, Fit
+from descant.ascent.climb import Climb
+from descant.ascent.together import adam, flatten
+from descant.core.algorithm import AbstractPolicy, Probe, Schedule, Term
+from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar
+from descant.credit.probes import Luck
+from descant.nets.beside import Beside
+from descant.ops import moments
+from descant.ops.losses import huber, masked_mean
+from descant.ops.policies import rows
+from descant.ops.returns import lambda_returns
+from descant.ops.targets import lag
+
+AT_ONCE = 256
+"""Ticks that are judged at once where nothing is learnt: hidden numbers of all would fill memory.
+"""
+
+
+class Judge(eqx.Module):
+    """What a critic of actions has learnt."""
+
+    net: PyTree
+    target: PyTree
+    """A copy that lags behind."""
+    optimiser: PyTree
+    values: moments.Moments
+    """Running moments of targets: values are learnt in these units."""
+
+
+class Lesson(eqx.Module):
+    """What a critic of actions learns from a rollout, and how."""
+
+    make: Callable[[Key], PyTree] = eqx.field(static=True)
+    fit: Fit
+    discount: float = eqx.field(static=True)
+    trace: float = eqx.field(static=True)
+    """Lambda of its targets."""
+    lag: float = eqx.field(static=True)
+    """Share of the way that the copy goes at each step."""
+    following: Literal["best", "sampled"] = eqx.field(static=True, default="sampled")
+    """Which action of the next tick targets are made of."""
+
+
+class Learned(AbstractActionCritic):
+    """A critic that follows TD(lambda) targets of each rollout, made from a copy that lags."""
+
+    lesson: eqx.AbstractVar[Lesson]
+
+    @abc.abstractmethod
+    def judge(
+        self, net: PyTree, observation: Observation, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        """What the joint action of a tick is worth, in the network's own unit."""
+
+    def init(self, key: Key) -> Judge:
+        net = self.lesson.make(key)
+        optimiser = adam(self.lesson.fit.norm).init(net)
+        return Judge(net=net, target=net, optimiser=optimiser, values=moments.start())
+
+    def fit(
+        self, state: Judge, actor: AbstractPolicy, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[Judge, dict[str, Scalar]]:
+        fit = self.lesson.fit
+        said = self._judged(state.target, rollout.observation, rollout.action)
+        target = self._targets(state, actor, rollout, said)
+        values = fit.follow(state.values, target)
+        mean, deviation = fit.scale(values)
+        weight = jnp.ones_like(target)
+        if target.shape[-1] > 1:
+            weight = rollout.observation.active.astype(jnp.float32)
+        ticks = flatten((rollout.observation, rollout.action, (target - mean) / deviation, weight))
+
+        def loss(net, index):
+            observation, action, target, weight = jax.tree.map(lambda x: x[index], ticks)
+            action = rows(action, observation.mask.shape[-1])
+            said = jax.vmap(partial(self.judge, net))(observation, action)
+            return masked_mean(huber(said - target, fit.delta), weight)
+
+        step = fit.descent(loss, progress)
+
+        def lagging(carry, index):
+            moved, told = step(carry[0], index)
+            return (moved, lag(carry[1], moved[0], jnp.int32(0), self.lesson.lag, 1)), told
+
+        start = (state.net, state.optimiser), state.target
+        indices = fit.batches(key, rollout.reward.size)
+        ((net, optimiser), copy), (error, norm) = jax.lax.scan(lagging, start, indices)
+        metrics = {"action_critic_loss": jnp.mean(error), "action_critic_norm": jnp.mean(norm)}
+        return Judge(net=net, target=copy, optimiser=optimiser, values=values), metrics
+
+    def _targets(
+        self, state: Judge, actor: AbstractPolicy, rollout: Rollout, said: Float[Array, "T E V"]
+    ) -> Float[Array, "T E V"]:
+        """What the value of each joint action should be, in units of reward.
+
+        What follows the last tick, or a truncation, is not in the rollout; the critic of ticks has
+        seen it.
+        """
+        if self.lesson.following == "best":
+            said = self._judged(state.target, rollout.observation, self._best(actor, rollout))
+        mean, deviation = self.lesson.fit.scale(state.values)
+        said = mean + deviation * said
+        last = jnp.mean(rollout.bootstrap, axis=-1, keepdims=True)
+        following = jnp.concatenate([said[1:], jnp.broadcast_to(last[-1:], said[-1:].shape)])
+        following = jnp.where(rollout.truncated[..., None], last, following)
+        returns = partial(lambda_returns, discount=self.lesson.discount, trace=self.lesson.trace)
+        over_values = jax.vmap(returns, (None, 1, None, None), 1)
+        over_scenarios = jax.vmap(over_values, (1, 1, 1, 1), 1)
+        return over_scenarios(rollout.reward, following, rollout.terminated, rollout.truncated)
+
+    def _judged(
+        self, net: PyTree, observation: Observation, action: Action
+    ) -> Float[Array, "T E V"]:
+        """Of all ticks of a rollout, in the network's own unit."""
+        return each_tick(
+            lambda tick: self.judge(net, tick[0], rows(tick[1], tick[0].mask.shape[-1])),
+            (observation, action),
+        )
+
+    def _best(self, actor: AbstractPolicy, rollout: Rollout) -> Action:
+        return each_tick(lambda tick: actor.best(actor.listen(tick)), rollout.observation)
+
+
+def each_tick(function: Callable[[PyTree], PyTree], rollout: PyTree) -> PyTree:
+    """A function of every tick of a rollout, [T, E, ...], some ticks at a time."""
+    shape = jax.tree.leaves(rollout)[0].shape[:2]
+    out = jax.lax.map(function, flatten(rollout), batch_size=AT_ONCE)
+    return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), out)
+
+
+class Factorised(Learned):
+    """A joint value made of utilities, which actors climb through their actions; MAIPG."""
+
+    lesson: Lesson
+    weight: Schedule | None
+    """Of the term; without one, the value is learnt and nobody climbs it."""
+    make_term: Callable[..., Climb] = eqx.field(static=True)
+    """The term, given value, weight and unit."""
+    luck: Luck | None
+    """Chance for choices that the term draws anew."""
+    in_advantages: bool = eqx.field(static=True)
+    """Whether values count in the unit of advantages, or as they are, in units of reward."""
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Luck, where it is wanted."""
+        return {} if self.weight is None or self.luck is None else {"luck": self.luck}
+
+    def judge(
+        self, net: PyTree, observation: Observation, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        return net(observation, action)
+
+    def term(self, state: Judge, unit: Scalar | float) -> Term | None:
+        if self.weight is None:
+            return None
+        _, deviation = self.lesson.fit.scale(state.values)
+        unit = deviation / unit if self.in_advantages else deviation
+        return self.make_term(value=state.net, weight=self.weight, unit=unit)
+
+
+class Counterfactual(Learned):
+    r"""$A^i = Q^i(a^i) - \sum_u \pi^i(u)\, Q^i(u)$, all others acting as they did; Foerster et al.
+    (2018), eq. 4."""
+
+    lesson: Lesson
+    heed: Float[Array, "N N"]
+    """How much each other agent's action counts to an agent; of itself, nothing."""
+    mean: bool = eqx.field(static=True)
+    """Whether the mean of those who act counts, or their sum."""
+
+    def judge(
+        self, net: Beside, observation: Observation, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        return jnp.sum(self.choices(net, observation, action) * action, axis=-1)
+
+    def choices(
+        self, net: Beside, observation: Observation, action: Float[Array, "N A"]
+    ) -> Float[Array, "N A"]:
+        """What each choice of an agent is worth, the others acting as they did."""
+        heed = self.heed * observation.active.astype(jnp.float32)[None]
+        if self.mean:
+            heed = heed / jnp.maximum(jnp.sum(heed, axis=-1, keepdims=True), 1e-6)
+        return net(observation, action, heed)
+
+    def read(
+        self, state: Judge, actor: AbstractPolicy, rollout: Rollout
+    ) -> Mapping[str, Float[Array, "T E N"]]:
+        _, deviation = self.lesson.fit.scale(state.values)
+
+        def gain(tick):
+            observation, action = tick
+            said = actor.assess(actor.listen(observation), action)
+            taken = rows(action, observation.mask.shape[-1])
+            worth = self.choices(state.net, observation, taken)
+            gain = jnp.sum((taken - said.probabilities) * worth, axis=-1)
+            return deviation * jnp.where(said.acts, gain, 0.0)
+
+        return {"counterfactual": each_tick(gain, (rollout.observation, rollout.action))}

@@ -1,0 +1,117 @@
+"""MAIPG: PPO's gradient, interpolated with that of a factorised value through the actions.
+
+Multi-Agent Interpolated Policy Gradients (2024), eq. 10. The one is noisy; the other knows what
+each agent's action does to the team, as far as a value made of utilities can tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from descant.algorithms import _settings, dgpg, mappo
+from descant.core.errors import UserError
+
+if TYPE_CHECKING:
+    from descant.algorithms._actor_critic import ActorCritic
+    from descant.core.algorithm import Schedule
+    from descant.core.domain import Domain
+
+TABLE = mappo.TABLE | {
+    "credit": "GAE -> standardise -> scale(1 - nu)",
+    "ascent": "together + factorised-Q term(nu)",
+}
+SAMPLES = 8
+"""Minibatches that are looked at where the weight is measured."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """MAIPG."""
+
+    base: mappo.Config = field(default_factory=lambda: mappo.Config(order="together"))
+    critic: _settings.Critic = field(default_factory=_settings.Critic)
+    nu: float = 0.3
+    """Weight of the factorised value's gradient at first; the paper has 0.05 to 0.5. With 0 the
+    value is learnt and nobody climbs it, which is MAPPO."""
+    stop: float | None = None
+    """The weight at last, a straight line away; `none` keeps the first."""
+    measured: bool = False
+    """Whether the weight is measured while learning instead: noise and bias of the two gradients
+    say which weight errs least."""
+    mixer: Literal["monotone", "sum"] = "monotone"
+    """How utilities make the team's value: as in QMIX, or as in VDN."""
+    embed: int = 64
+    """Units of the mixer."""
+    scale: Literal["advantages", "rewards"] = "advantages"
+    """What the value counts in beside the standardised advantage: the same unit, or that of rewards
+    as they come (the paper)."""
+    temperature: float = 1.0
+    """Of the softmax that passes gradients to choices."""
+    noise: bool = True
+    """Whether the value is asked about choices drawn anew, or about the most likely ones."""
+    hard: bool = True
+    """Whether it is shown whole choices, or mixtures as the softmax has them."""
+    following: Literal["best", "sampled"] = "best"
+    """Which action of the next tick the value's targets are made of."""
+    guide: tuple[float, float] | None = None
+    """Weight of the analytic model at first and in the second half of training, such as 0.9..0.5,
+    as in DG-PG; all else shares what it leaves. `none` asks for no model."""
+
+    def validate(self) -> None:
+        """Check ranges.
+
+        Raises:
+            UserError: a value is out of its range; the field is named.
+        """
+        self.critic.validate()
+        for name, value in (("nu", self.nu), ("stop", self.last)):
+            if not 0 <= value <= 1:
+                raise UserError(f"algorithm.{name}: expected 0 to 1, got {value}.")
+        if self.embed < 1:
+            raise UserError(f"algorithm.embed: expected at least 1, got {self.embed}.")
+        if not self.temperature > 0:
+            raise UserError(f"algorithm.temperature: expected above 0, got {self.temperature}.")
+        if self.measured and self.guide is not None:
+            raise UserError(
+                "algorithm.measured: under algorithm.guide there are three gradients, and a weight "
+                "is measured between two; keep nu planned, or leave the model out."
+            )
+
+    @property
+    def last(self) -> float:
+        """The weight at last."""
+        return self.nu if self.stop is None else self.stop
+
+
+def make(config: Config, domain: Domain) -> ActorCritic:
+    """MAPPO with a critic of joint actions, a term that climbs it, and room made for that.
+
+    Raises:
+        UserError: agents choose in order, or a value of the configuration cannot be used.
+    """
+    config.validate()
+    why = "MAIPG climbs a value of everybody's action"
+    _settings.check_together(config.base, domain, why)
+    from descant.algorithms._judges import factorised
+    from descant.ascent.weigher import Weigher, least_error
+    from descant.credit.links import Scale, chain
+    from descant.credit.schedules import Ramp
+
+    base = mappo.make(config.base, domain)
+    critic = factorised(config, domain, base.fit)
+
+    def at(weight: Schedule) -> ActorCritic:
+        credit = chain(base.credit, Scale(taken=weight, whole=False))
+        return replace(base, credit=credit, actions=replace(critic, weight=weight))
+
+    planned = Ramp(start=config.nu, stop=config.last)
+    if config.measured:
+        ticks = SAMPLES * config.base.minibatch
+        weigher = Weigher(guided=at, rule=least_error, ticks=ticks, name="nu")
+        return replace(at(planned), weigher=weigher)
+    out = at(planned) if config.nu or config.last else replace(base, actions=critic)
+    if config.guide is None:
+        return out
+    start, stop = config.guide
+    return dgpg.guide(dgpg.Config(base=config.base, start=start, stop=stop), out, domain)

@@ -1,0 +1,115 @@
+"""What actions are worth to each agent, beside what all others do."""
+
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from descant.core.types import Key, Observation, Scalar, Spec
+from descant.nets.mlp import (
+    Layers,
+    layers,
+    shared_size,
+    shared_view,
+    weights,
+    whole_size,
+    whole_view,
+)
+
+
+class Rows(eqx.Module):
+    """One network for all agents on what all are told, once per tick, and on what each is told."""
+
+    common: Float[Array, "I H"]
+    own: Float[Array, "J H"]
+    bias: Float[Array, " H"]
+    rest: Layers
+
+    def __call__(
+        self,
+        common: Float[Array, " I"],
+        own: Float[Array, "N J"],
+        more: Float[Array, "#N H"] | None = None,
+    ) -> Float[Array, "N A"]:
+        """A row of numbers per agent; `more` goes straight to the hidden layer."""
+        x = (common @ self.common + self.bias)[None] + own @ self.own
+        return self.rest(jax.nn.relu(x if more is None else x + more))
+
+
+def rows(key: Key, common: int, own: int, hidden: int, depth: int, outputs: int) -> Rows:
+    """`depth` hidden layers of `hidden` units, one at least."""
+    first, then = jax.random.split(key)
+    weight = weights(first, (common + own, hidden), 2**0.5)
+    return Rows(
+        common=weight[:common],
+        own=weight[common:],
+        bias=jnp.zeros((hidden,)),
+        rest=layers(then, [hidden] * depth + [outputs], activation=jax.nn.relu, last=0.1),
+    )
+
+
+class Beside(eqx.Module):
+    """What each of an agent's choices is worth, given what others do, and never what it does."""
+
+    net: Rows
+    others: Float[Array, "#N A H"]
+    """What an action of each other agent, or of any, does to the hidden layer."""
+    spec: Spec = eqx.field(static=True)
+    whole: bool = eqx.field(static=True)
+    """Whether the agents' judge sees all there is, or what they see when they act."""
+
+    def __call__(
+        self,
+        observation: Observation,
+        action: Float[Array, "N A"],
+        heed: Float[Array, "N N"],
+    ) -> Float[Array, "N A"]:
+        """Values; row i of `heed` says how much each other's action counts to agent i."""
+        own = jnp.concatenate([observation.local, jnp.eye(self.spec.agents)], axis=-1)
+        effect = jnp.einsum("na,nah->nh", action, jnp.broadcast_to(self.others, self._shape))
+        seen = whole_view(observation) if self.whole else shared_view(observation, self.spec)
+        return self.net(seen, own, heed @ effect)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        return (self.spec.agents, *self.others.shape[1:])
+
+
+def beside(
+    key: Key, spec: Spec, *, whole: bool, by_name: bool, hidden: int = 64, depth: int = 2
+) -> Beside:
+    """With weights of its own for every other agent (`by_name`), or with the same for all."""
+    key, then = jax.random.split(key)
+    size = whole_size(spec) if whole else shared_size(spec)
+    others = (spec.agents if by_name else 1, spec.actions, hidden)
+    return Beside(
+        net=rows(key, size, spec.local + spec.agents, hidden, depth, spec.actions),
+        others=jax.random.normal(then, others) / hidden**0.5,
+        spec=spec,
+        whole=whole,
+    )
+
+
+class Points(eqx.Module):
+    """The value of a joint point: what each agent's own is worth to it, mixed."""
+
+    net: Rows
+    mixer: Callable[[Float[Array, " N"], Float[Array, " I"]], Scalar]
+    spec: Spec = eqx.field(static=True)
+
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        """One value; agents that rest are worth what no push is."""
+        acted = jnp.where(observation.active[:, None], action, 0.0)
+        own = jnp.concatenate([observation.local, jnp.eye(self.spec.agents), acted], axis=-1)
+        state = whole_view(observation)
+        return self.mixer(self.net(state, own)[:, 0], state)[None]
+
+
+def points(
+    key: Key, spec: Spec, mixer: Callable[..., Scalar], *, hidden: int = 64, depth: int = 2
+) -> Points:
+    """`depth` hidden layers of `hidden` units, one at least."""
+    own = spec.local + spec.agents + spec.actions
+    return Points(rows(key, whole_size(spec), own, hidden, depth, 1), mixer, spec)

@@ -1,0 +1,97 @@
+"""Values of joint actions, made of one utility per agent and action."""
+
+import abc
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from descant.core.types import Key, Observation, Scalar, Spec
+from descant.nets.mixing import Duplex
+from descant.nets.mlp import PerAgent, per_agent, whole_view
+from descant.ops.ordering import best
+from descant.ops.policies import ILLEGAL
+
+Utilities = Callable[[Observation], Float[Array, "N A"]]
+"""What each agent's actions are worth to it."""
+Mixer = Callable[[Float[Array, " N"], Float[Array, " I"]], Scalar]
+
+
+class AbstractJoint(eqx.Module):
+    """Value of a joint action, given as one row of weights per agent: a one-hot row, or a relaxed
+    one. An agent that rests is worth its best action, whatever its row says."""
+
+    utilities: eqx.AbstractVar[Utilities]
+
+    @abc.abstractmethod
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        """The team's value, or every agent's own."""
+
+
+class Apart(AbstractJoint):
+    """Every agent's utility stands for itself; Tan (1993)."""
+
+    utilities: Utilities
+
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        return taken(self.utilities(observation), action, observation)[0]
+
+
+class Mixed(AbstractJoint):
+    """One value of all utilities; of the other arguments, the mixer sees the state alone."""
+
+    utilities: Utilities
+    mixer: Mixer
+
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        utility, _ = taken(self.utilities(observation), action, observation)
+        return self.mixer(utility, whole_view(observation))[None]
+
+
+class Dueling(AbstractJoint):
+    """One value of all utilities and of what the best ones would be; Wang et al. (2021)."""
+
+    utilities: Utilities
+    mixer: Duplex
+
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        utility, most = taken(self.utilities(observation), action, observation)
+        acted = action * observation.active[:, None]
+        return self.mixer(utility, whole_view(observation), most, acted)[None]
+
+
+def taken(
+    utility: Float[Array, "N A"], action: Float[Array, "N A"], observation: Observation
+) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
+    """Each agent's utility of what it does, and of the best it could do."""
+    most = jnp.max(jnp.where(legal(observation), utility, ILLEGAL), axis=-1)
+    return jnp.where(observation.active, jnp.sum(utility * action, axis=-1), most), most
+
+
+def legal(observation: Observation) -> Bool[Array, "N A"]:
+    """What may be chosen; anything by agents that rest."""
+    return observation.mask | ~observation.active[:, None]
+
+
+def greedy(utility: Float[Array, "N A"], observation: Observation) -> Float[Array, "N A"]:
+    """Each agent's best legal action, as one-hot rows."""
+    choice = best(jnp.where(legal(observation), utility, ILLEGAL))
+    return jax.nn.one_hot(choice, utility.shape[-1])
+
+
+def utilities(
+    key: Key,
+    spec: Spec,
+    *,
+    view: Literal["world", "local"],
+    hidden: int = 64,
+    depth: int = 2,
+    embedding: int = 16,
+) -> PerAgent:
+    """One network for all agents, of what each may see when it acts, or of the world beside it."""
+    seen = replace(spec, shared=spec.shared or view == "world")
+    return per_agent(key, seen, hidden=hidden, depth=depth, embedding=embedding)

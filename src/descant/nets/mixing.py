@@ -1,0 +1,135 @@
+"""Mixers: how one utility per agent makes the value of a joint action.
+
+`mixer(utilities, state)` is one number, where `state` is all there is to see, in one row
+(`whole_view`). A sum is VDN's, a monotone function QMIX's; QPLEX mixes how good an agent's action
+is and how far it is from the agent's best one, which takes more arguments.
+"""
+
+from dataclasses import replace
+from typing import Literal
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from descant.core.types import Key, Scalar, Spec
+from descant.nets.mlp import Layers, layers, whole_size
+
+Kind = Literal["sum", "monotone", "free"]
+"""What a mixer may be of the utilities: their sum, any function that no utility lowers, or any."""
+
+
+class Sum(eqx.Module):
+    r"""$Q_{tot} = \sum_i Q_i$; Sunehag et al. (2018), section 3."""
+
+    def __call__(self, utility: Float[Array, " N"], state: Float[Array, " I"]) -> Scalar:
+        """Value of the joint action."""
+        return jnp.sum(utility)
+
+
+class Hypernetwork(eqx.Module):
+    r"""$Q_{tot} = w_2(s)^\top \mathrm{elu}(W_1(s)^\top Q + b_1(s)) + b_2(s)$; Rashid et al. (2018),
+    fig. 2. With $|W_1|, |w_2|$ it is monotone in every utility (eq. 5); without, it is the free
+    critic of Peng et al. (2021).
+
+    The state sets the weights instead of being one more input, so that it may matter in a way that
+    is not monotone. At first the value is close to the sum of utilities, as in VDN.
+    """
+
+    first: Layers
+    shift: Layers
+    second: Layers
+    offset: Layers
+    monotone: bool = eqx.field(static=True)
+
+    def __call__(self, utility: Float[Array, " N"], state: Float[Array, " I"]) -> Scalar:
+        """Value of the joint action."""
+        first, second = self.first(state), self.second(state)
+        if self.monotone:
+            first, second = jnp.abs(first), jnp.abs(second)
+        inner = utility @ first.reshape(utility.shape[0], -1) + self.shift(state)
+        # Many units make one sum: their mean keeps the first values of the size of utilities.
+        return jnp.mean(jax.nn.elu(inner) * second) + self.offset(state)[0]
+
+
+class Duplex(eqx.Module):
+    r"""$Q_{tot} = \sum_i V_i + \sum_i \lambda_i(s, u) (Q_i - V_i)$ with $V_i = \max_a Q_i$ and
+    $\lambda_i > 0$; Wang et al. (2021), section 3.2, after each agent's utilities are scaled and
+    shifted by the state.
+
+    Whatever joint action is best, all agents' best actions are: every function with that property
+    is of this form. As in the authors' experiments, $Q_i - V_i$ counts as given where it is
+    multiplied by $\lambda_i - 1$: else a utility whose weight has vanished would never rise again.
+    """
+
+    scale: Layers
+    shift: Layers
+    key: Layers
+    agents: Layers
+    actions: Layers
+
+    def __call__(
+        self,
+        utility: Float[Array, " N"],
+        state: Float[Array, " I"],
+        best: Float[Array, " N"],
+        action: Float[Array, "N A"],
+    ) -> Scalar:
+        """Value of the joint action, given what each agent's best action is worth to it."""
+        scale = jnp.abs(self.scale(state)) + TINY
+        loss = jax.lax.stop_gradient(scale * (utility - best))
+        weight = self.importance(state, action)
+        return jnp.sum(scale * utility + self.shift(state)) + jnp.sum((weight - 1) * loss)
+
+    def importance(
+        self, state: Float[Array, " I"], action: Float[Array, "N A"]
+    ) -> Float[Array, " N"]:
+        r"""$\lambda_i = \sum_h \upsilon_h(s)\, \phi_{ih}(s)\, \lambda_{ih}(s, u)$, all of them
+        positive; Wang et al. (2021), section 3.2."""
+        agents = action.shape[0]
+        key = jnp.abs(self.key(state)) + TINY
+        seen = jax.nn.sigmoid(self.agents(state)).reshape(agents, -1)
+        done = jnp.concatenate([state, action.reshape(-1)])
+        return (seen * jax.nn.sigmoid(self.actions(done)).reshape(agents, -1)) @ key
+
+
+TINY = 1e-6
+"""Keeps weights above zero."""
+
+
+def mixer(
+    key: Key, spec: Spec, kind: Kind, *, embed: int = 32, hidden: int = 64
+) -> Sum | Hypernetwork:
+    """A mixer with `embed` units, whose weights come from networks with one layer of `hidden`."""
+    if kind == "sum":
+        return Sum()
+    state, keys = whole_size(spec), jax.random.split(key, 4)
+    return Hypernetwork(
+        first=_around(1.0, keys[0], [state, hidden, spec.agents * embed]),
+        shift=layers(keys[1], [state, embed], activation=jax.nn.relu, last=0.1),
+        second=_around(1.0, keys[2], [state, hidden, embed]),
+        offset=layers(keys[3], [state, hidden, 1], activation=jax.nn.relu, last=0.1),
+        monotone=kind == "monotone",
+    )
+
+
+def duplex(key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64) -> Duplex:
+    """QPLEX's mixer, whose weights come from networks with one layer of `hidden`."""
+    state, keys = whole_size(spec), jax.random.split(key, 5)
+    agents, seen = spec.agents, whole_size(spec) + spec.agents * spec.actions
+    return Duplex(
+        scale=_around(1.0, keys[0], [state, hidden, agents]),
+        shift=layers(keys[1], [state, hidden, agents], activation=jax.nn.relu, last=0.1),
+        # Two sigmoids make a quarter: weights begin around 1, where QPLEX is VDN.
+        key=_around(4.0 / heads, keys[2], [state, hidden, heads]),
+        agents=layers(keys[3], [state, hidden, agents * heads], activation=jax.nn.relu),
+        actions=layers(keys[4], [seen, hidden, agents * heads], activation=jax.nn.relu),
+    )
+
+
+def _around(level: float, key: Key, sizes: list[int]) -> Layers:
+    """Layers whose outputs begin around a level above zero: around zero, a weight that is an
+    absolute value would find no way up where the state is all zeros."""
+    net = layers(key, sizes, activation=jax.nn.relu, last=0.5 * level)
+    return replace(net, biases=(*net.biases[:-1], jnp.full_like(net.biases[-1], level)))
