@@ -528,7 +528,7 @@ def _gradients(
 
     def told(weights):
         said = says(weights, some)
-        return said.log_prob, said.probabilities
+        return said.log_prob, said.probabilities, said.aim
 
     _, pull = jax.vjp(told, weights)
     gradients = jax.vmap(lambda w: ravel_pytree(pull(w)[0])[0])(wanted)
@@ -541,17 +541,17 @@ def _wanted(
     rollout: Rollout,
     said: Assessment,
     weight: Float[Array, "T N"],
-) -> tuple[Float[Array, "P T N"], Float[Array, "P T N A"]]:
+) -> tuple[Float[Array, "P T N"], Float[Array, "P T N A"], Float[Array, "P T N A"] | None]:
     """Derivatives of the weighted learning and guidance parts by log-probabilities of what was
-    done, and by all probabilities."""
+    done, by all probabilities, and by the points that agents go for."""
 
     def total(told):
-        log_prob, probabilities = told
-        now = said._replace(log_prob=log_prob, probabilities=probabilities)
+        log_prob, probabilities, aim = told
+        now = said._replace(log_prob=log_prob, probabilities=probabilities, aim=aim)
         parts = algorithm.parts(learner, each_tick(now, lambda x: x[:, None]), rollout)
         return tuple(jnp.sum(weight[:, None] * part) for part in parts)
 
-    _, pull = jax.vjp(total, (said.log_prob, said.probabilities))
+    _, pull = jax.vjp(total, (said.log_prob, said.probabilities, said.aim))
     return jax.vmap(pull)(tuple(jnp.eye(2)))[0]
 
 
