@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from builders import SMALL, rollout
-from descant.algorithms import dgpg, happo, ippo, mappo
+from descant.algorithms import _settings, dgpg, happo, ippo, maipg, mappo
 from descant.ascent.terms import Guidance
 from descant.credit.links import Scale, chain
 from descant.credit.schedules import Constant
@@ -42,8 +42,9 @@ def train(toy, algorithm, iterations=3):
 
 
 def parts(learner):
-    """All of a learner but the statistics of guidance, which not all algorithms have."""
-    return replace(learner, credit=(), evidence=())
+    """All of a learner but statistics of guidance and values of actions, which not all algorithms
+    have."""
+    return replace(learner, credit=(), evidence=(), actions=())
 
 
 def assert_equal(a, b):
@@ -97,6 +98,16 @@ class TestWeightZero:
             model=TOY.model,
         )
         assert_close(parts(train(TOY, algorithm)), plain)
+
+
+def test_maipg_without_weight_is_mappo_to_the_bit(plain):
+    """Its value is learnt all the same, and changes nothing."""
+    critic = _settings.Critic(hidden=8, depth=1)
+    config = maipg.Config(base=LINEAR, critic=critic, nu=0.0)
+    with optimising():
+        learner = train(TOY, maipg.make(config, TOY))
+    assert_equal(parts(learner), plain)
+    assert differ(learner.actions.net, learner.actions.target)
 
 
 def test_ippo_with_one_agent_is_mappo_with_one_agent():
