@@ -14,6 +14,7 @@ from descant.ascent.weigher import (
     both,
     draws,
     follow,
+    least_error,
     least_variance,
     planned,
     read,
@@ -49,6 +50,19 @@ def test_least_variance_is_theorem_4_2(rewards, model, rho):
     grid = np.linspace(0, 1, 1001)
     variance = (1 - grid) ** 2 * rewards**2 + grid**2 * model**2 - 2 * grid * (1 - grid) * cross
     assert got == pytest.approx(grid[variance.argmin()], abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.5, 4.0])
+@pytest.mark.parametrize("rho", [-0.6, 0.3])
+def test_least_error_is_where_noise_and_bias_add_up_to_least(bias, rho):
+    """The minimum on a grid, for two gradients whose means are `bias` apart."""
+    rewards, other = 3.0, 1.0
+    mean = ((2.0, 2.0), (2.0, 2.0 + bias**2))
+    got = float(least_error(HALF, known(rewards, other, rho, mean)))
+    grid = np.linspace(0, 1, 1001)
+    noise = (1 - grid) ** 2 * rewards**2 + grid**2 * other**2
+    noise += 2 * grid * (1 - grid) * rho * rewards * other
+    assert got == pytest.approx(grid[(noise + grid**2 * bias**2).argmin()], abs=1e-3)
 
 
 def test_least_variance_stays_a_weight():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from builders import rollout
 from descant.core.types import Signal
-from descant.credit.links import Chain, Gae, Guide, Scale, Standardise, chain
+from descant.credit.links import Chain, Gae, Guide, Judged, Reward, Scale, Standardise, chain
 from descant.credit.schedules import Constant
 from descant.ops.returns import gae
 
@@ -105,3 +107,43 @@ def test_chains_are_flat():
     assert nested.links == (*links, guide)
     assert dict(nested.probes) == {"slope": len}
     assert len(nested.init()) == 3
+
+
+def test_an_agent_s_own_reward_makes_its_own_advantage(given):
+    """As many critics as agents: each column is the estimate of that agent alone."""
+    shape = given.log_prob.shape
+    own, value, after = (jax.random.normal(jax.random.key(i), shape) for i in (1, 2, 3))
+    seen = replace(given, value=value, bootstrap=after, probes={"own": own})
+    start = Signal(seen.reward, jnp.zeros(shape), value)
+    links = chain(Reward(name="own", probe=lambda *_: own[0, 0]), Gae(discount=0.9, trace=0.8))
+    got, _ = apply(links, start, seen)
+    for scenario in range(shape[1]):
+        for agent in range(shape[2]):
+            at = (slice(None), scenario, agent)
+            ends = given.terminated[:, scenario], given.truncated[:, scenario]
+            wanted = gae(own[at], value[at], after[at], *ends, 0.9, 0.8)
+            np.testing.assert_allclose(got.advantage[at], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_reward_on_top_is_the_team_s(given):
+    seen = replace(given, probes={"more": jnp.full(given.log_prob.shape, 2.0)})
+    got, _ = apply(Reward(name="more", probe=lambda *_: 0, added=True), signal(given), seen)
+    np.testing.assert_allclose(got.reward, given.reward + 2)
+
+
+def test_what_is_read_off_is_taken_as_it_is(given):
+    read = jax.random.normal(jax.random.key(7), given.log_prob.shape)
+    seen = replace(given, probes={"counterfactual": read})
+    got, _ = apply(chain(Standardise(), Judged(name="counterfactual")), signal(given), seen)
+    np.testing.assert_array_equal(got.advantage, read)
+    assert got.unit == 1
+
+
+@pytest.mark.parametrize(("whole", "share"), [(True, 0.75), (False, 1.0)])
+def test_a_unit_says_what_an_advantage_has_become(given, whole, share):
+    """Where all shrinks, one is worth more; room made for a critic of actions is not taken away
+    from it."""
+    before = signal(given)
+    got, _ = apply(Scale(taken=Constant(level=0.25), whole=whole), before, given)
+    np.testing.assert_allclose(got.advantage, 0.75 * before.advantage)
+    assert float(1 / got.unit) == pytest.approx(share)

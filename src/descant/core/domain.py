@@ -33,7 +33,7 @@ class Domain:
     network: AbstractNetwork | None = None
     """Graph and local laws, where agents change only what is near them."""
     default: Callable[[PyTree], Action] | None = None
-    """What agents do where they do nothing of note, `(state) -> action [N]`: what difference
-    rewards measure an action against."""
+    """What difference rewards measure each agent's action against, `(state) -> action [N]`: what
+    comes nearest to doing nothing, or any choice, as long as it does not look at the action."""
     objective: AbstractObjective | None = None
     """What the team wants of its occupancies, where that is more than a mean reward."""

@@ -169,4 +169,5 @@ def build(config: Config) -> Domain:
         rules={"anywhere": anywhere, "by-capacity": by_capacity, "least-filled": least_filled},
         headline="least-filled",
         figures=("cost", "highest"),
+        default=lambda state: jnp.zeros((config.agents,), jnp.int32),
     )

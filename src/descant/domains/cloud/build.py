@@ -74,6 +74,7 @@ def build(config: Config, groups: int) -> Domain:
         headline="best-fit",
         figures=("utilisation", "queue", "energy", "buffered"),
         bound=partial(bound, env),
+        default=lambda state: jnp.zeros((env.spec.agents,), jnp.int32),
     )
 
 
