@@ -68,8 +68,11 @@ def main() -> int:
     best = max(scores, key=lambda name: scores[name].mean())
     rows = [{"policy": best, "reward": scores[best].mean(), "kind": "best rule"}]
     reference = None
+    # As in the presets: where much waits, nothing holds the policy back.
+    held = {"trust": None} if options.load == "true" else {}
     for name in options.only:
-        policy = train(domain, options.iterations, options.rollouts, options.seed, **ORDERS[name])
+        order = ORDERS[name] | held
+        policy = train(domain, options.iterations, options.rollouts, options.seed, **order)
         rule = Decided(policy, "act")
         reward = np.asarray(jax.jit(lambda k, r=rule: score(domain, r, k).reward)(keys))
         reference = reward if reference is None else reference

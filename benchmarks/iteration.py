@@ -10,17 +10,14 @@ import argparse
 import json
 import statistics
 import sys
-import time
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-from timing import place, seconds
+from timing import iterations, place
 
 from descant.algorithms import dgpg
 from descant.domains import cloud
 from descant.train.config import Train
-from descant.train.loop import begin, compile_period, plan
+from descant.train.loop import plan
 
 
 def measure(servers: int, repeats: int) -> dict[str, Any]:
@@ -34,20 +31,7 @@ def measure(servers: int, repeats: int) -> dict[str, Any]:
         steps=knobs.steps,
         iterations=knobs.iterations,
     )
-    keys = jax.random.split(jax.random.key(0), 1)
-    runs = jax.jit(jax.vmap(lambda key: begin(what, key)))(keys)
-    start = time.perf_counter()
-    iterate = compile_period(what, runs, keys, 1)
-    compiling = time.perf_counter() - start
-
-    def once() -> Any:
-        nonlocal runs
-        # The program takes over the memory of the runs it is given.
-        runs, metrics = iterate(runs, keys, jnp.int32(0))
-        return runs, metrics
-
-    jax.block_until_ready(once())
-    taken = seconds(once, repeats)
+    compiling, taken = iterations(what, repeats)
     ticks = what.rollouts * what.steps
     median = statistics.median(taken)
     return {

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+
+from descant.train.loop import Plan, compile_period, start
 
 
 def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
@@ -16,6 +19,23 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
         jax.block_until_ready(call())
         taken.append(time.perf_counter() - start)
     return taken
+
+
+def iterations(what: Plan, repeats: int) -> tuple[float, list[float]]:
+    """Seconds of compiling a training iteration, and of each of some, the first left out."""
+    runs, keys = start(what, 0, 1)
+    begin = time.perf_counter()
+    iterate = compile_period(what, runs, keys, 1)
+    compiling = time.perf_counter() - begin
+
+    def once() -> Any:
+        nonlocal runs
+        # The program takes over the memory of the runs it is given.
+        runs, metrics = iterate(runs, keys, jnp.int32(0))
+        return runs, metrics
+
+    jax.block_until_ready(once())
+    return compiling, seconds(once, repeats)
 
 
 def place() -> dict[str, Any]:

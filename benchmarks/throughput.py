@@ -1,0 +1,132 @@
+"""Ticks per second of training on small worlds, at the settings of JaxMARL's scripts.
+
+    python benchmarks/throughput.py
+    python benchmarks/throughput.py --only recurrent --repeats 10
+
+Scenarios side by side, ticks of a rollout, epochs, minibatches and widths are those of JaxMARL
+0.2.0's scripts for MPE spread and SMAX 3m; memory is learnt through 16 ticks in a row, theirs
+through 128. A row's reference is the world alone under random actions, in the same run. The first
+iteration is left out; medians. SMAX needs the extra `jaxmarl` and is left out without it.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+from timing import iterations, place, seconds
+
+from descant.algorithms import ippo, maipg, mappo
+from descant.core.domain import Domain
+from descant.core.errors import UserError
+from descant.domains import particle
+from descant.train.collect import open_worlds
+from descant.train.loop import plan
+
+STEPS = 128
+FORWARD = mappo.Config(
+    net="mlp",
+    order="together",
+    hidden=64,
+    depth=2,
+    epochs=4,
+    critic_epochs=4,
+    minibatch=512,
+    minibatches=0,
+)
+MEMORY = replace(FORWARD, net="gru", hidden=128, chunk=16)
+BATTLE = replace(MEMORY, epochs=2, critic_epochs=2, minibatch=128 * 64)
+
+
+def spread() -> Domain:
+    return particle.make(particle.Config())
+
+
+def marines() -> Domain:
+    from descant.domains import jaxmarl
+
+    return jaxmarl.make(jaxmarl.Config(env="SMAX", map="3m"))
+
+
+ROWS: dict[str, tuple[Callable[[], Domain], int, Callable[[Domain], Any]]] = {
+    "spread, mappo": (spread, 16, lambda d: mappo.make(FORWARD, d)),
+    "spread, ippo": (spread, 16, lambda d: ippo.make(ippo.Config(base=FORWARD), d)),
+    "spread, recurrent mappo": (spread, 16, lambda d: mappo.make(MEMORY, d)),
+    "spread, maipg vdn": (
+        spread,
+        16,
+        lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="sum"), d),
+    ),
+    "spread, maipg qmix": (
+        spread,
+        16,
+        lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="monotone"), d),
+    ),
+    "3m, recurrent mappo": (marines, 128, lambda d: mappo.make(BATTLE, d)),
+}
+
+
+def alone(domain: Domain, scenarios: int, repeats: int) -> float:
+    """Ticks per second of the world under random legal actions."""
+    env, rule = domain.env, domain.rules["random"]
+
+    def tick(worlds, key):
+        act_key, step_key = jax.random.split(key)
+        state, observation = worlds
+        action = jax.vmap(rule)(state, observation, jax.random.split(act_key, scenarios))
+        state, step = jax.vmap(env.step)(jax.random.split(step_key, scenarios), state, action)
+        return type(worlds)(state, step.observation), step.reward
+
+    worlds = open_worlds(env, jax.random.key(0), scenarios)
+    run = jax.jit(lambda w, key: jax.lax.scan(tick, w, jax.random.split(key, STEPS)))
+    jax.block_until_ready(run(worlds, jax.random.key(1)))
+    taken = seconds(lambda: run(worlds, jax.random.key(1)), repeats)
+    return scenarios * STEPS / statistics.median(taken)
+
+
+def measure(name: str, repeats: int) -> dict[str, Any]:
+    """One row."""
+    make, scenarios, algorithm = ROWS[name]
+    domain = make()
+    what = plan(algorithm(domain), domain.env, rollouts=scenarios, steps=STEPS, iterations=1000)
+    compiling, taken = iterations(what, repeats)
+    return {
+        "name": name,
+        "scenarios": scenarios,
+        "compile_seconds": compiling,
+        "iteration_seconds": statistics.median(taken),
+        "ticks_per_second": scenarios * STEPS / statistics.median(taken),
+        "world_alone": alone(domain, scenarios, repeats),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--only", metavar="WORD", default="", help="rows whose name has this word")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    options = parser.parse_args()
+    rows = []
+    for name in (name for name in ROWS if options.only in name):
+        try:
+            rows.append(measure(name, options.repeats))
+        except UserError as error:
+            print(f"{name}: left out. {error}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"rows": rows, **place()}))
+        return 0
+    print("row                      ticks/s   s an iteration   compiled in   world alone, ticks/s")
+    for row in rows:
+        print(
+            f"{row['name']:24} {row['ticks_per_second']:8,.0f} {row['iteration_seconds']:13.3f} "
+            f"{row['compile_seconds']:15.1f} s {row['world_alone']:16,.0f}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
