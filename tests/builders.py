@@ -1,14 +1,18 @@
 """Small things that several tests build from."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jaxtyping import Array, Float
 
 from descant.algorithms import mappo
+from descant.core import discovery
+from descant.core.domain import Domain
 from descant.core.types import Observation, Rollout
 from toys import balance
 
@@ -16,6 +20,24 @@ SMALL = mappo.Config(
     order="together", hidden=8, depth=1, embedding=2, minibatch=4, minibatches=0, epochs=2
 )
 """MAPPO that compiles fast."""
+
+
+SIZES = {"cloud": {"servers": 4, "horizon": 24, "arrivals": 16}}
+"""What makes the library's own domains small; a domain that is small by itself needs no entry."""
+
+
+def skip_without_extra(name: str) -> None:
+    """Leave a test out, by name, where a domain needs a package that is not installed."""
+    extra = getattr(discovery.load("domains", name), "EXTRA", None)
+    if extra is not None and find_spec(extra) is None:
+        pytest.skip(f"the domain {name} needs the extra {extra}")
+
+
+def domain_or_skip(name: str) -> Domain:
+    """A domain of the library, small."""
+    skip_without_extra(name)
+    module = discovery.load("domains", name)
+    return module.make(module.Config(**SIZES.get(name, {})))
 
 
 class Tabular(eqx.Module):

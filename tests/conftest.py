@@ -27,6 +27,7 @@ CHECKED = (
     *("evaluate.enumerated", "evaluate.decay", "evaluate.ceiling"),
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
+    *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),
     *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"

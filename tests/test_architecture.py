@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "nets": {"core", "ops"},
     "credit": {"core", "ops"},
     "ascent": {"core", "ops"},
-    "domains": {"core", "ops"},
+    # A domain of foreign worlds is a bridge with flags.
+    "domains": {"core", "ops", "bridges"},
     "bridges": {"core", "ops"},
     "algorithms": {"core", "ops", "nets", "credit", "ascent"},
     "train": {"core"},

@@ -1,12 +1,17 @@
 from dataclasses import replace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from descant.core.domain import Domain
+from descant.core.env import AbstractEnv
+from descant.core.types import Observation, Spec, Step, World
 from descant.domains import cloud
 from descant.evaluate.episodes import STRIDE, play, scenario_keys, score, score_rules
+from descant.ops.rules import always
 
 NAMES = ("random", "best-fit", "slope-greedy")
 
@@ -64,3 +69,43 @@ def test_without_a_model_there_is_no_alignment(domain, keys):
     bare = replace(domain, model=None)
     scores = jax.jit(lambda keys: score(bare, bare.rules["best-fit"], keys))(keys)
     assert scores.alignment == {}
+
+
+class Ends(AbstractEnv):
+    """Pays its clock, ends at a given tick, and then talks nonsense."""
+
+    spec: Spec = eqx.field(static=True)
+    end: int = eqx.field(static=True)
+    terminates: bool = eqx.field(static=True)
+
+    def reset(self, key):
+        return jnp.int32(0), self.observe()
+
+    def step(self, key, state, action):
+        time = state + 1
+        step = Step(
+            observation=self.observe(),
+            reward=jnp.where(time > self.end, jnp.nan, time.astype(jnp.float32)),
+            terminated=(time == self.end) & self.terminates,
+            truncated=(time == self.end) & (not self.terminates),
+            diagnostics={
+                "clock": jnp.where(time > self.end, jnp.nan, time.astype(jnp.float32)),
+                "won": (time >= self.end).astype(jnp.float32),
+            },
+        )
+        return time, step
+
+    def observe(self):
+        world = World(entities=jnp.zeros((0, 0)), globals=jnp.zeros((0,)))
+        return Observation(jnp.zeros((1, 0)), world, jnp.ones((1, 2), bool), jnp.ones((1,), bool))
+
+
+@pytest.mark.parametrize("terminates", [True, False])
+def test_what_comes_after_the_first_end_counts_for_nothing(terminates):
+    spec = Spec(1, 2, 6, 0, 0, 0, 0, fixed=False, outcomes=("won",))
+    domain = Domain("ends", Ends(spec, 3, terminates), figures=("clock",))
+    scores = jax.jit(lambda keys: score(domain, always(0), keys))(scenario_keys("held-out", 0, 2))
+    np.testing.assert_allclose(scores.reward, (1 + 2 + 3) / 6)
+    np.testing.assert_allclose(scores.diagnostics["clock"], (1 + 2 + 3) / 3)
+    np.testing.assert_array_equal(scores.diagnostics["won"], 1)
+    np.testing.assert_array_equal(scores.series["clock"], [1, 2, 3, 3, 3, 3])

@@ -2,6 +2,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import pytest
 
+from builders import domain_or_skip
 from descant.core import discovery
 from descant.core.network import Reach
 from descant.domains.voter.world import Voter, voters
@@ -11,8 +12,7 @@ from descant.testing.networks import check_network
 
 @pytest.mark.parametrize("name", discovery.names("domains"))
 def test_networks_of_the_library(name):
-    module = discovery.load("domains", name)
-    domain = module.make(module.Config())
+    domain = domain_or_skip(name)
     if domain.network is None:
         pytest.skip("is no network")
     network, objective = domain.network, domain.objective

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from builders import rollout
 from descant.core import discovery
-from descant.train.loop import SITES, begin, iterate, plan
+from descant.train.loop import SITES, begin, iterate, plan, said
 
 TOYS = Path(__file__).parents[1] / "toys"
 STEPS, ITERATIONS = 4, 6
@@ -40,6 +41,21 @@ def train():
         return runs, rows
 
     return train
+
+
+def test_outcomes_are_those_of_the_episodes_that_ended_here():
+    given = rollout(ticks=4, scenarios=2)
+    won = jnp.array([[0.0, 1], [1, 1], [0, 0], [1, 0]])
+    ends = jnp.array([[False, False], [True, False], [False, True], [True, False]])
+    nothing = jnp.zeros_like(ends)
+    parts = {"diagnostics": {"won": won}, "terminated": ends, "truncated": nothing}
+    given = eqx.tree_at(
+        lambda r: tuple(getattr(r, name) for name in parts), given, tuple(parts.values())
+    )
+    assert float(said(given, ())["won"]) == 0.5
+    np.testing.assert_allclose(said(given, ("won",))["won"], 2 / 3, rtol=1e-6)
+    none = eqx.tree_at(lambda r: r.terminated, given, nothing)
+    assert jnp.isnan(said(none, ("won",))["won"])
 
 
 def finite(tree):

@@ -19,4 +19,7 @@ class AbstractEnv(eqx.Module):
 
     @abc.abstractmethod
     def step(self, key: Key, state: PyTree, action: Action) -> tuple[PyTree, Step]:
-        """Let the active agents act; actions of inactive agents have no effect."""
+        """Let the active agents act; actions of inactive agents have no effect.
+
+        Callers may step on after the end of an episode, and leave out what that gives.
+        """

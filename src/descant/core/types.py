@@ -57,6 +57,9 @@ class Spec:
     groups: tuple[int, ...] = ()
     """Kind of each agent, counted from 0, where agents differ in what they can do; () for equals.
     """
+    outcomes: tuple[str, ...] = ()
+    """Diagnostics that say how an episode ended, such as a battle won: of these its last tick
+    counts, of others the mean over its ticks."""
 
 
 class World(eqx.Module):

@@ -1,4 +1,8 @@
-"""Whole episodes under a policy or a rule, scored on scenarios that nobody learns from."""
+"""Whole episodes under a policy or a rule, scored on scenarios that nobody learns from.
+
+An episode ends at its first tick that is terminated or truncated. What worlds say after it counts
+for nothing: a reward of zero, and no part in diagnostics.
+"""
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -30,13 +34,16 @@ class Scores(NamedTuple):
     """What a policy got, scenario by scenario."""
 
     reward: Float[Array, " E"]
-    """Mean team reward per tick."""
+    """Return over horizon: the mean team reward per tick, where ticks after the end bring zero, so
+    that scores of episodes of different lengths compare as their returns do."""
     diagnostics: dict[str, Float[Array, " E"]]
+    """Means over the ticks of the episode, or what its last tick says of the spec's outcomes."""
     alignment: dict[str, Float[Array, " E"]]
     """Share of visited states from which a step down the model's potential would improve each term
     of the reward; every tenth tick is asked, and counts if somebody acts. Empty without a model."""
     series: dict[str, Float[Array, " T"]]
-    """The domain's figures over the first scenario's episode, tick by tick."""
+    """The domain's figures over the first scenario's episode, tick by tick; after its end they stay
+    as they were."""
 
 
 class Decided(NamedTuple):
@@ -63,13 +70,16 @@ class Decided(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """One episode, tick by tick."""
+    """One episode, tick by tick, up to the horizon."""
 
     reward: Float[Array, " T"]
+    """Zero after the end."""
     diagnostics: dict[str, Float[Array, " T"]]
     aligned: dict[str, Float[Array, " T"]]
     counts: Bool[Array, " T"]
     """Ticks at which alignment was asked for and somebody acted."""
+    within: Bool[Array, " T"]
+    """Ticks of the episode: up to its end, which they include."""
 
 
 def play(domain: Domain, rule: Rule, key: Key) -> Trace:
@@ -80,7 +90,7 @@ def play(domain: Domain, rule: Rule, key: Key) -> Trace:
     memory = rule.begin() if isinstance(rule, Decided) else None
 
     def tick(carry, now):
-        state, observation = carry
+        state, observation, within = carry
         key, index = now
         if isinstance(rule, Decided):
             observation = rule.listen(state, observation)
@@ -89,12 +99,18 @@ def play(domain: Domain, rule: Rule, key: Key) -> Trace:
         asked = index % STRIDE == 0
         aligned = _alignment(domain.model, asked, state, action)
         state, step = env.step(step_key, state, action)
-        counts = asked & jnp.any(observation.active)
+        trace = Trace(
+            reward=jnp.where(within, step.reward, 0.0),
+            diagnostics=step.diagnostics,
+            aligned=aligned,
+            counts=asked & within & jnp.any(observation.active),
+            within=within,
+        )
         following = replace(step.observation, memory=observation.memory)
-        return (state, following), Trace(step.reward, step.diagnostics, aligned, counts)
+        return (state, following, within & ~(step.terminated | step.truncated)), trace
 
     keys = jax.random.split(run_key, env.spec.horizon)
-    start = state, replace(observation, memory=memory)
+    start = state, replace(observation, memory=memory), jnp.bool_(True)
     return jax.lax.scan(tick, start, (keys, jnp.arange(env.spec.horizon)))[1]
 
 
@@ -121,22 +137,28 @@ one after another: beyond, what a decision looks at no longer stays in the neare
 
 
 def score(domain: Domain, rule: Rule, keys: Keys) -> Scores:
-    """Means over each scenario's episode."""
+    """What each scenario's episode comes to."""
+    spec = domain.env.spec
 
     def one(key):
         trace = play(domain, rule, key)
+        last = jnp.sum(trace.within) - 1
         counted = jnp.maximum(jnp.sum(trace.counts), 1)
         scores = Scores(
             reward=jnp.mean(trace.reward),
-            diagnostics={name: jnp.mean(x) for name, x in trace.diagnostics.items()},
+            diagnostics={
+                name: x[last] if name in spec.outcomes else jnp.mean(x, where=trace.within)
+                for name, x in trace.diagnostics.items()
+            },
             alignment={
                 name: jnp.sum(x * trace.counts) / counted for name, x in trace.aligned.items()
             },
             series={},
         )
-        return scores, {name: trace.diagnostics[name] for name in domain.figures}
+        until = jnp.minimum(jnp.arange(spec.horizon), last)
+        return scores, {name: trace.diagnostics[name][until] for name in domain.figures}
 
-    lanes = max(1, LANES // max(1, domain.env.spec.entities))
+    lanes = max(1, LANES // max(1, spec.entities))
     scores, series = jax.lax.map(one, keys, batch_size=min(lanes, keys.shape[0]))
     return scores._replace(series={name: x[0] for name, x in series.items()})
 

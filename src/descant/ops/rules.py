@@ -19,6 +19,13 @@ def anything(actions: int) -> Rule:
     return rule
 
 
+def anything_legal(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
+    """Everybody does anything that it may, with equal chances."""
+    mask = observation.mask
+    legal = jnp.broadcast_to(mask, (*observation.active.shape, mask.shape[-1]))
+    return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf))
+
+
 def always(action: int | Sequence[int]) -> Rule:
     """The rule by which everybody always does the same, or each what it is given."""
 

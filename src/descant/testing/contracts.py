@@ -257,6 +257,8 @@ def _check_names(say: _Say, domain: Domain) -> None:
     known = jax.eval_shape(domain.env.step, jax.random.key(0), state, action)[1].diagnostics
     missing = [name for name in domain.figures if name not in known]
     say.that(not missing, f"figures {missing} are no diagnostics; there are {sorted(known)}.")
+    missing = [name for name in domain.env.spec.outcomes if name not in known]
+    say.that(not missing, f"outcomes {missing} are no diagnostics; there are {sorted(known)}.")
     headline = not domain.headline or domain.headline in domain.rules
     say.that(headline, f"headline {domain.headline!r} is none of its rules {list(domain.rules)}.")
 

@@ -126,7 +126,7 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     )
     metrics = {
         "return": jnp.mean(rollout.reward),
-        **{name: jnp.mean(value) for name, value in rollout.diagnostics.items()},
+        **said(rollout, plan.env.spec.outcomes),
         **metrics,
         "skipped": run.skipped.astype(jnp.float32),
         "bad": run.bad.astype(jnp.float32),
@@ -138,6 +138,16 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
         run = run._replace(kept=kept)
         metrics |= {"validation": reward, "selected": kept.iteration.astype(jnp.float32)}
     return run, metrics
+
+
+def said(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Scalar]:
+    """Diagnostics as means over ticks; of outcomes, over the episodes that ended here, NaN where
+    none has."""
+    done = rollout.terminated | rollout.truncated
+    return {
+        name: jnp.mean(value, where=done) if name in outcomes else jnp.mean(value)
+        for name, value in rollout.diagnostics.items()
+    }
 
 
 def _validate(

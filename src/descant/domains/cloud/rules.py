@@ -19,6 +19,7 @@ from descant.core.types import Key, Observation
 from descant.domains.cloud.env import Cluster, Near, State, dominant
 from descant.ops.loops import while_any
 from descant.ops.ordering import best_listed, ordinal
+from descant.ops.rules import anything_legal
 
 
 class View(NamedTuple):
@@ -122,24 +123,13 @@ GREEDY: dict[str, Score] = {
 def rules(env: Cluster, model: AbstractModel) -> dict[str, Rule]:
     """All rules by name, in kebab case."""
     return {
-        "random": uniform(env),
+        "random": anything_legal,
         "round-robin": round_robin(env),
         "jsq": in_turn(env, shortest_queue, must_fit=False),
         "power-of-2": in_turn(env, shortest_queue, must_fit=False, sample=2),
         **{name: in_turn(env, score) for name, score in GREEDY.items()},
         "slope-greedy": slope_greedy(env, model),
     }
-
-
-def uniform(env: Cluster) -> Rule:
-    """Any legal group, with equal chances and no test whether the job fits."""
-
-    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-        shape = (env.spec.agents, env.groups)
-        logits = jnp.where(jnp.broadcast_to(observation.mask, shape), 0.0, -jnp.inf)
-        return jax.random.categorical(key, logits)
-
-    return rule
 
 
 def round_robin(env: Cluster) -> Rule:

@@ -111,6 +111,7 @@ def build(config: Config, agents: int) -> Domain:
     """World and rules."""
     task = TASKS[config.task]
     marks = task.landmarks or agents
+    fixed = config.task == "spread" or not config.early
     spec = Spec(
         agents=agents,
         actions=2 if config.push == "force" else len(MOVES),
@@ -119,9 +120,10 @@ def build(config: Config, agents: int) -> Domain:
         entities=0,
         features=0,
         globals=4 * agents + 2 * marks,
-        fixed=config.task == "spread" or not config.early,
+        fixed=fixed,
         shared=False,
         continuous=config.push == "force",
+        outcomes=() if fixed else ("success",),
     )
     named = rules(task, agents)
     if spec.continuous:

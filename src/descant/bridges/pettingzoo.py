@@ -1,0 +1,208 @@
+"""PettingZoo: domains as parallel environments, and parallel environments as domains."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Int, UInt
+
+from descant.bridges.extras import missing
+from descant.bridges.rows import legal, views, world_row
+from descant.core.domain import Domain
+from descant.core.env import AbstractEnv
+from descant.core.types import Key, Observation, Spec, Step, World
+from descant.ops.rules import anything_legal
+
+try:
+    from gymnasium import spaces
+    from pettingzoo import ParallelEnv
+
+    from descant.bridges.host import Host, Seen
+except ModuleNotFoundError as error:
+    raise missing("pettingzoo") from error
+
+ByAgent = dict[str, Any]
+"""Something for each agent, by name."""
+
+
+class Parallel(ParallelEnv):
+    """A domain as a PettingZoo environment.
+
+    Agents stay for the whole episode; while one rests, its mask leaves it the first action, and
+    `infos` say so. All get the team's reward. `state()` is what a critic may see.
+    """
+
+    render_mode = None
+
+    def __init__(self, domain: Domain, seed: int | None = None):
+        spec, env = domain.env.spec, domain.env
+        self.metadata = {"name": domain.name, "render_modes": [], "is_parallelizable": True}
+        self.possible_agents = [f"agent_{i}" for i in range(spec.agents)]
+        self.agents = []
+        self._spec, self._chance = spec, np.random.default_rng(seed)
+        self._reset, self._step = jax.jit(env.reset), jax.jit(env.step)
+        first = jax.eval_shape(env.reset, jax.random.key(0))[1]
+        blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), first)
+        self.state_space = _reals(_whole(blank).size)
+        seen = {
+            "observation": _reals(views(blank, spec).shape[1]),
+            "action_mask": spaces.MultiBinary(spec.actions),
+        }
+        self.observation_spaces = {a: spaces.Dict(seen) for a in self.possible_agents}
+        self.action_spaces = {a: spaces.Discrete(spec.actions) for a in self.possible_agents}
+
+    def observation_space(self, agent: str) -> spaces.Space:
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Space:
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[ByAgent, ByAgent]:
+        """A scenario; without a seed, another one each time."""
+        if seed is not None:
+            self._chance = np.random.default_rng(seed)
+        self._key, key = jax.random.split(jax.random.key(self._chance.integers(2**32)))
+        self._state, seen = self._reset(key)
+        self.agents = list(self.possible_agents)
+        return self._tell(jax.device_get(seen), {})
+
+    def step(self, actions: ByAgent) -> tuple[ByAgent, ByAgent, ByAgent, ByAgent, ByAgent]:
+        """One tick.
+
+        Raises:
+            KeyError: an agent has no action.
+        """
+        chosen = np.array([actions[agent] for agent in self.agents], np.int32)
+        self._key, key = jax.random.split(self._key)
+        self._state, step = self._step(key, self._state, chosen)
+        step = jax.device_get(step)
+        diagnostics = {name: float(value) for name, value in step.diagnostics.items()}
+        seen, infos = self._tell(step.observation, diagnostics)
+        told = float(step.reward), bool(step.terminated), bool(step.truncated)
+        reward, terminated, truncated = (dict.fromkeys(self.agents, value) for value in told)
+        if step.terminated or step.truncated:
+            self.agents = []
+        return seen, reward, terminated, truncated, infos
+
+    def state(self) -> np.ndarray:
+        """All own views, and the world, in one row."""
+        return _whole(self._seen)
+
+    def _tell(self, seen: Observation, diagnostics: dict[str, float]) -> tuple[ByAgent, ByAgent]:
+        self._seen = seen
+        view, mask = views(seen, self._spec), legal(seen, self._spec)
+        told, infos = {}, {}
+        for i, agent in enumerate(self.agents):
+            told[agent] = {"observation": view[i], "action_mask": mask[i]}
+            infos[agent] = {"active": bool(seen.active[i]), **diagnostics}
+        return told, infos
+
+
+def _whole(seen: Observation) -> np.ndarray:
+    own = np.asarray(seen.local, np.float32).reshape(-1)
+    return np.concatenate([own, world_row(seen.world)])
+
+
+def _reals(size: int) -> spaces.Box:
+    return spaces.Box(-np.inf, np.inf, (size,), np.float32)
+
+
+class State(NamedTuple):
+    """All that a foreign world is: its seed, and what was done in it so far."""
+
+    seed: UInt[Array, ""]
+    history: Int[Array, "T N"]
+    time: Int[Array, ""]
+    active: Bool[Array, " N"]
+
+
+class Foreign(AbstractEnv):
+    """A PettingZoo environment behind a call to the host.
+
+    The state says how a world came about, and the host keeps the living copy. So a step is a pure
+    function: what is asked twice, put aside, or read from a checkpoint is played again.
+    """
+
+    spec: Spec = eqx.field(static=True)
+    host: Host = eqx.field(static=True)
+
+    def reset(self, key: Key) -> tuple[State, Observation]:
+        """The environment's own reset, with a seed drawn from the key."""
+        # Foreign seeds are often signed.
+        seed = jax.random.bits(key, dtype=jnp.uint32) >> 1
+        history = jnp.zeros((self.spec.horizon, self.spec.agents), jnp.int32)
+        seen = self._ask(seed, history, jnp.int32(0))
+        return State(seed, history, jnp.int32(0), seen.active), _observed(seen)
+
+    def step(self, key: Key, state: State, action: Int[Array, " N"]) -> tuple[State, Step]:
+        """The environment's own step; what is random in it comes from its seed."""
+        row = jnp.where(state.active, action, 0)
+        history, time = state.history.at[state.time].set(row), state.time + 1
+        seen = self._ask(state.seed, history, time)
+        late = (time >= self.spec.horizon) & ~seen.terminated
+        step = Step(
+            observation=_observed(seen),
+            reward=seen.reward,
+            terminated=seen.terminated,
+            truncated=seen.truncated | late,
+            diagnostics={},
+        )
+        return State(state.seed, history, time, seen.active), step
+
+    def _ask(self, *how: Array) -> Seen:
+        # Scenarios and seeds side by side come as one call, however they are nested.
+        return jax.pure_callback(self.host, self.host.shapes, *how, vmap_method="broadcast_all")
+
+
+def _observed(seen: Seen) -> Observation:
+    world = World(entities=jnp.zeros((0, 0)), globals=seen.globals)
+    return Observation(local=seen.local, world=world, mask=seen.mask, active=seen.active)
+
+
+def domain_of(
+    make: Callable[[], ParallelEnv],
+    *,
+    name: str,
+    horizon: int,
+    fixed: bool = False,
+    team: Literal["sum", "mean"] = "sum",
+    most: int = 1024,
+) -> Domain:
+    """A parallel environment with discrete actions as a domain.
+
+    Args:
+        make: a new copy of the environment, each time.
+        name: of the domain.
+        horizon: ticks after which an episode is cut off.
+        fixed: whether every episode lasts that long.
+        team: what the team gets of its agents' rewards.
+        most: copies that are kept alive; at least twice as many as scenarios are side by side, or
+            ticks are played again and again.
+
+    Raises:
+        UserError: an agent chooses something other than one of some actions.
+    """
+    host = Host(make, team, most)
+    shapes = host.shapes
+    spec = Spec(
+        agents=len(host.agents),
+        actions=shapes.mask.shape[1],
+        horizon=horizon,
+        local=shapes.local.shape[1],
+        entities=0,
+        features=0,
+        globals=shapes.globals.shape[0],
+        fixed=fixed,
+        shared=False,
+    )
+    return Domain(
+        name=name,
+        env=Foreign(spec=spec, host=host),
+        rules={"random": anything_legal},
+        headline="random",
+    )

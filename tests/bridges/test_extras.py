@@ -1,0 +1,37 @@
+import sys
+from importlib import import_module
+
+import pytest
+
+from descant.bridges.extras import library
+from descant.core.errors import UserError
+from descant.domains import jaxmarl
+
+
+@pytest.mark.parametrize("name", ["pettingzoo", "gymnasium"])
+def test_bridges_say_what_is_missing(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, f"descant.bridges.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, "descant.bridges.host", raising=False)
+    with pytest.raises(UserError, match=rf"pip install 'descant\[{name}\]'"):
+        import_module(f"descant.bridges.{name}")
+
+
+def test_the_domain_says_what_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jaxmarl", None)
+    with pytest.raises(UserError, match=r"pip install 'descant\[jaxmarl\]'"):
+        jaxmarl.make(jaxmarl.Config())
+
+
+def test_what_a_package_prints_as_it_is_imported_is_left_out(monkeypatch, tmp_path, capsys):
+    (tmp_path / "talkative.py").write_text("print('hello')\nWORD = 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert library("talkative").WORD == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_package_that_lacks_another_one_says_so_itself(monkeypatch, tmp_path):
+    (tmp_path / "incomplete.py").write_text("import no_such_package\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        library("incomplete")

@@ -1,0 +1,170 @@
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+pytest.importorskip("pettingzoo", reason="needs the extra pettingzoo")
+
+from gymnasium import spaces
+from pettingzoo.test import parallel_api_test
+from pettingzoo.test.seed_test import parallel_seed_test
+
+from builders import domain_or_skip
+from descant.algorithms import mappo
+from descant.bridges.pettingzoo import Parallel, domain_of
+from descant.core import discovery
+from descant.core.errors import UserError
+from descant.domains import particle
+from descant.testing.contracts import check_algorithm, check_domain
+from toys.pairs import Pair
+
+MLP = mappo.Config(net="mlp", hidden=8, depth=1, embedding=2, minibatch=4)
+
+
+@pytest.mark.parametrize("name", discovery.names("domains"))
+def test_every_domain_passes_pettingzoo_s_own_test(name, capsys):
+    domain = domain_or_skip(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parallel_api_test(Parallel(domain), num_cycles=30)
+    assert "Passed" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def out():
+    return Parallel(particle.make(particle.Config(horizon=5)))
+
+
+def test_a_seed_names_the_episode(out):
+    parallel_seed_test(lambda: out, num_cycles=8)
+
+
+def test_all_get_the_team_s_reward_and_the_same_end(out):
+    seen, _ = out.reset(seed=1)
+    assert out.state().shape == out.state_space.shape
+    for tick in range(5):
+        assert len(out.agents) == 3
+        for agent in out.agents:
+            assert out.observation_space(agent).contains(seen[agent])
+        seen, reward, terminated, truncated, infos = out.step(dict.fromkeys(out.agents, 1))
+        assert len({*reward.values()}) == 1
+        assert set(truncated.values()) == {tick == 4}
+        assert set(terminated.values()) == {False}
+        assert infos["agent_0"]["active"]
+        assert infos["agent_0"]["distance"] > 0
+    assert out.agents == []
+
+
+def test_who_rests_is_told_and_may_choose_what_changes_nothing():
+    out = Parallel(domain_or_skip("cloud"))
+    seen, infos = out.reset(seed=0)
+    active = [infos[agent]["active"] for agent in out.agents]
+    assert not all(active)
+    first = np.eye(out.action_space("agent_0").n)[0]
+    resting = out.agents[active.index(False)]
+    np.testing.assert_array_equal(seen[resting]["action_mask"], first)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return domain_of(Pair, name="pair", horizon=6)
+
+
+def test_foreign_worlds_hold_the_contract(pair):
+    check_domain(pair)
+    check_domain(domain_of(lambda: Pair(goal=6.0), name="short pair", horizon=9), ticks=9)
+
+
+def test_sizes_are_those_of_the_largest_agent(pair):
+    spec = pair.env.spec
+    assert (spec.agents, spec.actions, spec.local, spec.globals) == (2, 3, 2, 2)
+
+
+def walk(env, seed, actions):
+    """Steps of one world under given actions [T, N]."""
+
+    def tick(state, action):
+        return env.step(jax.random.key(0), state, action)
+
+    state, first = env.reset(jax.random.key(seed))
+    _, steps = jax.lax.scan(tick, state, actions)
+    return state.seed, first, steps
+
+
+ACTIONS = np.array([[2, 0], [0, 0], [1, 1], [1, 1], [2, 0], [0, 1]])
+"""`small` leaves at the third tick."""
+
+
+def test_episodes_are_the_environment_s_own(pair):
+    seed, first, steps = jax.jit(lambda: walk(pair.env, 3, ACTIONS))()
+    env = Pair()
+    seen, _ = env.reset(seed=int(seed))
+    np.testing.assert_array_equal(first.local, [seen["tall"]["observation"], [*seen["small"], 0]])
+    for t, (tall, small) in enumerate(ACTIONS):
+        live = list(env.agents)
+        chosen = {"tall": tall + 1, "small": small}
+        seen, rewards, *_ = env.step({agent: chosen[agent] for agent in live})
+        row = jax.tree.map(lambda x, t=t: np.asarray(x[t]), steps)
+        np.testing.assert_allclose(row.reward, sum(rewards.values()), rtol=1e-6)
+        np.testing.assert_array_equal(row.observation.local[0], seen["tall"]["observation"])
+        np.testing.assert_array_equal(row.observation.mask[0], [1, 1, t % 2])
+        np.testing.assert_array_equal(row.observation.mask[1], [1, 1, 0])
+        np.testing.assert_array_equal(row.observation.active, [True, t < 2])
+        assert (bool(row.terminated), bool(row.truncated)) == (False, t == 5)
+    assert not steps.observation.local[2:, 1].any()
+
+
+def test_an_end_before_the_clock_terminates():
+    env = domain_of(lambda: Pair(goal=5.0), name="pair", horizon=6).env
+    _, _, steps = jax.jit(lambda: walk(env, 3, ACTIONS))()
+    end = int(np.argmax(steps.terminated))
+    assert 0 < end < 5
+    assert not steps.truncated[: end + 1].any()
+    assert not steps.reward[end + 1 :].any()
+
+
+def test_worlds_side_by_side_are_the_worlds_alone(pair):
+    """However they are nested; and what was put aside is played again."""
+    small = domain_of(Pair, name="pair", horizon=6, most=2)
+
+    def all_of(env):
+        return jax.jit(jax.vmap(jax.vmap(lambda seed: walk(env, seed, ACTIONS))))(
+            jnp.arange(4).reshape(2, 2)
+        )
+
+    before = pair.env.host.replayed
+    together, again = all_of(pair.env), all_of(small.env)
+    assert pair.env.host.replayed == before
+    assert small.env.host.replayed > 0
+    alone = jax.jit(lambda: walk(pair.env, 2, ACTIONS))()
+    for many in (together, again):
+        one = jax.tree.map(lambda x: x[1, 0], many)
+        jax.tree.map(np.testing.assert_array_equal, one, alone)
+
+
+def test_an_algorithm_learns_from_foreign_worlds(pair):
+    check_algorithm(lambda domain: mappo.make(MLP, domain), pair)
+
+
+def test_there_and_back(pair):
+    """A domain sent out and fetched back pays what it pays at home."""
+    home = particle.make(particle.Config(horizon=5))
+    env = domain_of(lambda: Parallel(home), name="again", horizon=5, team="mean").env
+    actions = np.array([[1, 2, 3], [4, 0, 1], [2, 2, 2], [0, 3, 1], [4, 4, 4]])
+    seed, _, steps = jax.jit(lambda: walk(env, 0, actions))()
+    _, key = jax.random.split(jax.random.key(np.random.default_rng(int(seed)).integers(2**32)))
+    state, _ = home.env.reset(key)
+    for t, action in enumerate(actions):
+        state, step = home.env.step(key, state, action)
+        np.testing.assert_allclose(steps.reward[t], step.reward, rtol=1e-5)
+
+
+def test_other_actions_are_refused():
+    class Smooth(Pair):
+        def action_space(self, agent):
+            return spaces.Box(0, 1, (2,))
+
+    with pytest.raises(UserError, match=r"tall acts in Box.*one of some actions"):
+        domain_of(Smooth, name="smooth", horizon=6)
