@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_world_that_is_over_starts_anew_at_the_next_step(vector):
     ends = np.arange(HORIZON + 2) == HORIZON - 1
     np.testing.assert_array_equal(truncated, np.broadcast_to(ends[:, None], truncated.shape))
     assert not terminated.any()
-    np.testing.assert_array_equal(rewards == 0, (np.arange(HORIZON + 2) == HORIZON)[:, None] & True)
+    assert ((rewards == 0) == (np.arange(HORIZON + 2) == HORIZON)[:, None]).all()
     assert told[HORIZON][3]["_distance"].sum() == 0
     # Particles begin at rest.
     assert (seen[HORIZON + 1]["local"][..., :2] == 0).all()
@@ -77,7 +78,7 @@ def test_scenarios_are_the_domain_s(vector):
     _, reward, *_ = vector.step(action)
     for i in range(SCENARIOS):
         one = jax.tree.map(lambda x, i=i: x[i], before)
-        _, step = env.step(jax.random.key(0), one, action[i])
+        _, step = env.step(jax.random.key(0), one, jnp.asarray(action[i]))
         np.testing.assert_allclose(reward[i], step.reward, rtol=1e-6)
 
 

@@ -144,7 +144,7 @@ class Host:
         worlds = np.ndindex(times.shape)
         found = [self._after(int(seeds[i]), histories[i][: times[i]]) for i in worlds]
         return jax.tree.map(
-            lambda *rows: np.stack(rows).reshape(*times.shape, *rows[0].shape), *found
+            lambda *rows: np.stack(rows).reshape(times.shape + rows[0].shape), *found
         )
 
     def _after(self, seed: int, history: np.ndarray) -> Seen:

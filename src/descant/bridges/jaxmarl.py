@@ -5,7 +5,7 @@ tick is one call of its `step_env` with the tick's key, so episodes are JaxMARL'
 starts anew by itself in `step`, which is not called: the collector decides when.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -35,13 +35,14 @@ class Particles(AbstractEnv):
 
     def reset(self, key: Key) -> tuple[PyTree, Observation]:
         """As JaxMARL draws it."""
-        seen, state = self.inner.reset(key)
+        seen, state = call(self.inner.reset, key)
         return state, self.observe(state, seen)
 
     def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
         """As JaxMARL moves it."""
         agents = self.inner.agents
-        seen, state, reward, done, _ = self.inner.step_env(key, state, by_name(action, agents))
+        said = by_name(action, agents)
+        seen, state, reward, done, _ = call(self.inner.step_env, key, state, said)
         return state, Step(
             observation=self.observe(state, seen),
             reward=jnp.sum(rows(reward, agents)),
@@ -74,7 +75,7 @@ class Battle(AbstractEnv):
 
     def reset(self, key: Key) -> tuple[PyTree, Observation]:
         """As JaxMARL draws it."""
-        seen, state = self.inner.reset(key)
+        seen, state = call(self.inner.reset, key)
         return state, self.observe(state, seen)
 
     def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
@@ -83,7 +84,7 @@ class Battle(AbstractEnv):
         # JaxMARL would remember what dead units choose; they stop, as its mask tells them to.
         stop = self.inner.num_movement_actions - 1
         said = by_name(jnp.where(self.ours(state), action, stop), agents)
-        seen, state, reward, done, _ = self.inner.step_env(key, state, said)
+        seen, state, reward, done, _ = call(self.inner.step_env, key, state, said)
         ours, theirs = self.ours(state), self.theirs(state)
         over = ~jnp.any(ours) | ~jnp.any(theirs)
         return state, Step(
@@ -104,7 +105,7 @@ class Battle(AbstractEnv):
         return Observation(
             local=padded(seen, agents, self.spec.local),
             world=_world(seen["world_state"]),
-            mask=rows(self.inner.get_avail_actions(state), agents).astype(bool),
+            mask=rows(call(self.inner.get_avail_actions, state), agents).astype(bool),
             active=self.ours(state),
         )
 
@@ -115,6 +116,12 @@ class Battle(AbstractEnv):
     def theirs(self, state: PyTree) -> Bool[Array, " K"]:
         """Which of the others live."""
         return state.state.unit_alive[self.spec.agents :]
+
+
+def call(function: Callable, *given: Any) -> Any:
+    """A function of JaxMARL's, which lets ranks be promoted, even where that is forbidden."""
+    with jax.numpy_rank_promotion("allow"):
+        return function(*given)
 
 
 def rows(by_agent: Mapping[str, Array], agents: Sequence[str]) -> Array:
@@ -195,7 +202,7 @@ def scripted(inner: Any) -> Rule:
 
     def rule(state: PyTree, observation: Observation, key: Key) -> Int[Array, " N"]:
         def one(key, local):
-            return policy(key, module.get_heuristic_policy_initial_state(), local)[0]
+            return call(policy, key, module.get_heuristic_policy_initial_state(), local)[0]
 
         keys = jax.random.split(key, observation.active.shape[0])
         return jax.vmap(one)(keys, observation.local).astype(jnp.int32)

@@ -43,7 +43,8 @@ class Parallel(ParallelEnv):
         self.possible_agents = [f"agent_{i}" for i in range(spec.agents)]
         self.agents = []
         self._spec, self._chance = spec, np.random.default_rng(seed)
-        self._reset, self._step = jax.jit(env.reset), jax.jit(env.step)
+        self._reset = jax.jit(lambda key: env.reset(key))
+        self._step = jax.jit(lambda *given: env.step(*given))
         first = jax.eval_shape(env.reset, jax.random.key(0))[1]
         blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), first)
         self.state_space = _reals(_whole(blank).size)
