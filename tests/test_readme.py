@@ -162,13 +162,19 @@ def test_snippets_are_python(name):
         ast.parse(body)
 
 
-def test_snippets_of_the_extending_page_run(monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "needs", "last"),
+    [("extending", (), "make"), ("bridges", ("gymnasium", "pettingzoo"), "truncations")],
+)
+def test_snippets_of_a_page_run(page, needs, last, monkeypatch):
     """One after another, as a reader would."""
+    for extra in needs:
+        pytest.importorskip(extra, reason=f"needs the extra {extra}")
     monkeypatch.chdir(ROOT)
-    space = {"__name__": "extending"}
-    for body in fences((ROOT / "docs" / "extending.md").read_text(encoding="utf-8"), "python"):
-        exec(compile(body, "docs/extending.md", "exec"), space)  # noqa: S102  our own page
-    assert space["make"] is not None
+    space: dict[str, object] = {"__name__": page}
+    for body in fences((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"), "python"):
+        exec(compile(body, f"docs/{page}.md", "exec"), space)  # noqa: S102  our own page
+    assert space[last] is not None
 
 
 def test_pages_name_no_placeholders():

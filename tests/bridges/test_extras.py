@@ -24,10 +24,14 @@ def test_the_domain_says_what_is_missing(monkeypatch):
 
 
 def test_what_a_package_prints_as_it_is_imported_is_left_out(monkeypatch, tmp_path, capsys):
-    (tmp_path / "talkative.py").write_text("print('hello')\nWORD = 1\n", encoding="utf-8")
+    """Even if it insists."""
+    streams = sys.stdout, sys.stderr
+    lines = ("print('hello')", "import sys", "sys.stdout = sys.__stdout__", "print('you')")
+    (tmp_path / "talkative.py").write_text("\n".join([*lines, "WORD = 1"]), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert library("talkative").WORD == 1
     assert capsys.readouterr().out == ""
+    assert (sys.stdout, sys.stderr) == streams
 
 
 def test_a_package_that_lacks_another_one_says_so_itself(monkeypatch, tmp_path):

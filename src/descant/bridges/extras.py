@@ -3,9 +3,14 @@
 import contextlib
 import importlib
 import io
+import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 from descant.core.errors import UserError
+
+STREAMS = ("stdout", "__stdout__", "stderr")
+"""What JaxMARL writes to as it is imported, and what it puts in the place of what stood there."""
 
 
 def missing(extra: str) -> UserError:
@@ -23,9 +28,21 @@ def library(name: str) -> ModuleType:
     """
     package = name.split(".")[0]
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _quiet():
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
         raise missing(package) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    kept = {stream: getattr(sys, stream) for stream in STREAMS}
+    for stream in STREAMS[:2]:
+        setattr(sys, stream, io.StringIO())
+    try:
+        yield
+    finally:
+        for stream, was in kept.items():
+            setattr(sys, stream, was)

@@ -16,15 +16,15 @@ from descant.core.errors import UserError
 
 
 class Seen(NamedTuple):
-    """What a tick of a foreign world gives."""
+    """What a tick of a foreign world gives, as arrays of the host or of a program."""
 
-    local: Float[Array, "*batch N D"]
-    globals: Float[Array, "*batch G"]
-    mask: Bool[Array, "*batch N A"]
-    active: Bool[Array, "*batch N"]
-    reward: Float[Array, "*batch"]
-    terminated: Bool[Array, "*batch"]
-    truncated: Bool[Array, "*batch"]
+    local: Float[Any, "*batch N D"]
+    globals: Float[Any, "*batch G"]
+    mask: Bool[Any, "*batch N A"]
+    active: Bool[Any, "*batch N"]
+    reward: Float[Any, "*batch"]
+    terminated: Bool[Any, "*batch"]
+    truncated: Bool[Any, "*batch"]
 
 
 class Copy:
@@ -63,6 +63,7 @@ class Copy:
         over, cut_off = not self._env.agents, {agent for agent in live if cut.get(agent)}
         return Seen(
             local=self._local(told),
+            # Some have no state without agents.
             globals=last.globals if over else self._globals(),
             mask=self._mask(told, infos),
             # Of those that a clock cuts off, the value of what would follow is asked for.
@@ -79,7 +80,7 @@ class Copy:
         rows = np.zeros((len(self.agents), self._width), np.float32)
         for i, (agent, view) in enumerate(zip(self.agents, self._views, strict=True)):
             if agent in told:
-                row = spaces.flatten(view, _part(told[agent], "observation"))
+                row: Any = spaces.flatten(view, _part(told[agent], "observation"))
                 rows[i, : len(row)] = row
         return rows
 
