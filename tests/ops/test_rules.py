@@ -1,8 +1,9 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from descant.core.types import Observation, World
-from descant.ops.rules import always, anything
+from descant.ops.rules import always, anything, anything_legal
 
 SEEN = Observation(
     local=jnp.zeros((3, 1)),
@@ -17,6 +18,15 @@ def test_anything_is_every_action_equally_often():
     actions = jax.vmap(lambda key: anything(4)(None, SEEN, key))(keys)
     shares = jnp.mean(jax.nn.one_hot(actions, 4), axis=0)
     assert jnp.allclose(shares, 0.25, atol=0.03)
+
+
+def test_anything_legal_is_every_legal_action_equally_often():
+    mask = jnp.array([[True] * 4, [False, True, False, True], [True, False, False, False]])
+    seen = eqx.tree_at(lambda o: o.mask, SEEN, mask)
+    keys = jax.random.split(jax.random.key(0), 4000)
+    actions = jax.vmap(lambda key: anything_legal(None, seen, key))(keys)
+    shares = jnp.mean(jax.nn.one_hot(actions, 4), axis=0)
+    assert jnp.allclose(shares, mask / mask.sum(axis=1, keepdims=True), atol=0.03)
 
 
 def test_always_is_one_for_all_or_one_for_each():
