@@ -61,6 +61,14 @@ def test_a_world_that_is_over_starts_anew_at_the_next_step(vector):
     assert (seen[HORIZON]["local"][..., :2] != 0).any()
 
 
+def test_points_of_continuous_actions():
+    vector = Vector(particle.make(particle.Config(push="force", horizon=HORIZON)), 2)
+    assert vector.action_space.shape == (2, 3, 2)
+    seen, _ = run(vector, 0, 1)
+    assert vector.observation_space.contains(seen[1])
+    assert "mask" not in seen[1]
+
+
 def test_a_seed_names_the_scenarios(vector):
     first, again, other = (run(vector, seed, 2) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first[0][2]["local"], again[0][2]["local"])

@@ -19,9 +19,13 @@ SPREAD = "MPE_simple_spread_v3"
 LISTENER = "MPE_simple_speaker_listener_v4"
 
 
-@pytest.mark.parametrize("name", ["MPE_simple_reference_v3", LISTENER, "SMAX"])
+@pytest.mark.parametrize("name", [LISTENER, "SMAX"])
 def test_contract(name):
     check_domain(named(name), ticks=4)
+
+
+def test_contract_where_actions_are_continuous():
+    check_domain(named(LISTENER, continuous=True), ticks=4)
 
 
 def random_actions(key, observation):
@@ -141,9 +145,20 @@ def test_the_script_wins_where_chance_does_not():
     assert won["scripted"] > 0.2
 
 
+def test_a_corner_of_the_cube_is_a_choice():
+    env, smooth = named(SPREAD).env, named(SPREAD, continuous=True).env
+    state, _ = env.reset(jax.random.key(0))
+    assert smooth.spec.continuous
+    for action in (jnp.array([0, 1, 2]), jnp.array([3, 4, 4])):
+        _, step = env.step(jax.random.key(1), state, action)
+        _, same = smooth.step(jax.random.key(1), state, 2 * jnp.eye(5)[action] - 1)
+        np.testing.assert_allclose(same.observation.local, step.observation.local, atol=1e-6)
+
+
 def test_shorter_views_and_choices_are_filled_up():
     env = named(LISTENER).env
     assert (env.spec.agents, env.spec.actions, env.spec.local) == (2, 5, 11)
+    assert env.spec.groups == (0, 1)
     _, seen = env.reset(jax.random.key(0))
     np.testing.assert_array_equal(seen.mask, [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
     assert not seen.local[0, 3:].any()

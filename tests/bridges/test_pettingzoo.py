@@ -167,10 +167,48 @@ def test_there_and_back():
     assert seen.active.all()
 
 
-def test_other_actions_are_refused():
-    class Smooth(Pair):
-        def action_space(self, agent):
-            return spaces.Box(0, 1, (2,))
+class Smooth(Pair):
+    """The same with points: more than half way is the next choice."""
 
-    with pytest.raises(UserError, match=r"tall acts in Box.*one of some actions"):
-        domain_of(Smooth, name="smooth", horizon=6)
+    rows = {"tall": spaces.Box(0.0, 4.0, (2,)), "small": spaces.Box(-1.0, 1.0, (1,))}
+
+    def action_space(self, agent):
+        return self.rows[agent]
+
+    def step(self, actions):
+        assert all(self.rows[agent].contains(point) for agent, point in actions.items())
+        middle = {"tall": 2.0, "small": 0.0}
+        over = {agent: int(point[0] > middle[agent]) for agent, point in actions.items()}
+        return super().step(over | {"tall": 1 + over["tall"]})
+
+
+def test_points_are_taken_to_where_the_environment_acts():
+    smooth, pair = (domain_of(kind, name="p", horizon=6) for kind in (Smooth, Pair))
+    assert smooth.env.spec.continuous
+    assert (smooth.env.spec.actions, smooth.env.spec.groups) == (2, (0, 1))
+    check_domain(smooth)
+    choices = np.minimum(ACTIONS, 1)
+    points = np.stack([2.0 * choices - 1, np.zeros(ACTIONS.shape)], axis=-1, dtype=np.float32)
+    walks = jax.jit(lambda: (walk(smooth.env, 3, points), walk(pair.env, 3, choices)))()
+    np.testing.assert_allclose(walks[0][2].reward, walks[1][2].reward, rtol=1e-6)
+
+
+def test_continuous_domains_pass_pettingzoo_s_own_test():
+    parallel_api_test(Parallel(particle.make(particle.Config(push="force"))), num_cycles=5)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "sentence"),
+    [
+        ({"tall": spaces.MultiBinary(2), "small": spaces.Discrete(2)}, "tall acts in MultiBinary"),
+        ({"tall": spaces.Box(0, 1, (2,)), "small": spaces.Discrete(2)}, "small acts in Discrete"),
+        ({"tall": spaces.Box(0, np.inf, (2,))}, "tall acts in Box.*a bounded row"),
+    ],
+)
+def test_other_actions_are_refused(kinds, sentence):
+    class Other(Pair):
+        def action_space(self, agent):
+            return kinds.get(agent, kinds["tall"])
+
+    with pytest.raises(UserError, match=sentence):
+        domain_of(Other, name="other", horizon=6)

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from descant.bridges.rows import legal, views, world_row
+from descant.bridges.rows import kinds, legal, views, world_row
 from descant.core.types import Observation, Spec, World
 
 SPEC = Spec(agents=2, actions=3, horizon=1, local=1, entities=2, features=1, globals=1)
@@ -30,3 +30,8 @@ def test_agents_see_the_world_only_where_it_is_shared():
 
 def test_who_rests_may_choose_the_first_action():
     np.testing.assert_array_equal(legal(seen(), SPEC), [[0, 1, 1], [1, 0, 0]])
+
+
+def test_kinds_are_counted_only_where_agents_differ():
+    assert kinds([(3, 5), (3, 5)]) == ()
+    assert kinds([(3, 5), (11, 5), (3, 5)]) == (0, 1, 0)

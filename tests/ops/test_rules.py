@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 
 from descant.core.types import Observation, World
-from descant.ops.rules import always, anything, anything_legal
+from descant.ops.rules import always, anything, anything_legal, anywhere
 
 SEEN = Observation(
     local=jnp.zeros((3, 1)),
@@ -27,6 +27,13 @@ def test_anything_legal_is_every_legal_action_equally_often():
     actions = jax.vmap(lambda key: anything_legal(None, seen, key))(keys)
     shares = jnp.mean(jax.nn.one_hot(actions, 4), axis=0)
     assert jnp.allclose(shares, mask / mask.sum(axis=1, keepdims=True), atol=0.03)
+
+
+def test_anywhere_is_all_over_the_cube():
+    points = anywhere(4)(None, SEEN, jax.random.key(0))
+    assert points.shape == (3, 4)
+    assert float(jnp.min(points)) < -0.5 < 0.5 < float(jnp.max(points))
+    assert float(jnp.max(jnp.abs(points))) <= 1
 
 
 def test_always_is_one_for_all_or_one_for_each():

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool
 
 from descant.bridges.extras import missing
 from descant.bridges.rows import legal
 from descant.core.domain import Domain
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, Keys, Observation, PyTree, Step
+from descant.core.types import Action, Key, Keys, Observation, PyTree, Spec, Step
 
 try:
     from gymnasium import spaces
@@ -34,8 +34,8 @@ class Worlds(NamedTuple):
 class Vector(VectorEnv):
     """Scenarios of a domain, one joint action each.
 
-    An action is [E, N], one choice of each agent; rewards are the team's. A world whose episode has
-    ended starts anew at the next step, whatever is chosen for it.
+    An action is [E, N], a choice of each agent, or [E, N, A], a point; rewards are the team's. A
+    world whose episode has ended starts anew at the next step, whatever is chosen for it.
     """
 
     metadata: dict[str, Any] = {
@@ -53,7 +53,7 @@ class Vector(VectorEnv):
         self.single_observation_space = spaces.Dict(
             {name: _space(value) for name, value in self._told(blank).items()}
         )
-        self.single_action_space = spaces.MultiDiscrete([spec.actions] * spec.agents)
+        self.single_action_space = _acts(spec)
         self.observation_space = batch_space(self.single_observation_space, scenarios)
         self.action_space = batch_space(self.single_action_space, scenarios)
 
@@ -73,7 +73,7 @@ class Vector(VectorEnv):
         """One tick of every world."""
         ran = ~np.asarray(self.worlds.over)
         self._key, key = jax.random.split(self._key)
-        chosen = jnp.asarray(actions, jnp.int32)
+        chosen = jnp.asarray(actions, jnp.float32 if self._spec.continuous else jnp.int32)
         self.worlds, step = self._step(key, self.worlds, chosen)
         step = jax.device_get(step)
         infos = {}
@@ -88,8 +88,16 @@ class Vector(VectorEnv):
         if world.present is not None:
             parts["present"] = world.present
         rows = {name: np.asarray(part, np.float32) for name, part in parts.items()}
-        flags = {"mask": legal(seen, self._spec), "active": seen.active.astype(np.int8)}
+        flags = {"active": np.asarray(seen.active, np.int8)}
+        if not self._spec.continuous:
+            flags["mask"] = legal(seen, self._spec)
         return {name: part for name, part in (rows | flags).items() if part.size}
+
+
+def _acts(spec: Spec) -> spaces.Space:
+    if spec.continuous:
+        return spaces.Box(-1.0, 1.0, (spec.agents, spec.actions), np.float32)
+    return spaces.MultiDiscrete([spec.actions] * spec.agents)
 
 
 def _space(value: np.ndarray) -> spaces.Space:
@@ -102,9 +110,7 @@ def _opened(env: AbstractEnv, keys: Keys) -> Worlds:
     return Worlds(*jax.vmap(env.reset)(keys), jnp.zeros(keys.shape, bool))
 
 
-def _stepped(
-    env: AbstractEnv, key: Key, worlds: Worlds, action: Int[Array, "E N"]
-) -> tuple[Worlds, Step]:
+def _stepped(env: AbstractEnv, key: Key, worlds: Worlds, action: Action) -> tuple[Worlds, Step]:
     over = worlds.over
     step_keys, reset_keys = (jax.random.split(k, over.shape[0]) for k in jax.random.split(key))
     state, step = jax.vmap(env.step)(step_keys, worlds.state, action)

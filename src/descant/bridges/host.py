@@ -12,6 +12,7 @@ from gymnasium import spaces
 from jaxtyping import Array, Bool, Float
 from pettingzoo import ParallelEnv
 
+from descant.bridges.rows import kinds
 from descant.core.errors import UserError
 
 
@@ -35,8 +36,14 @@ class Copy:
         env.reset(seed=0)
         self.agents = list(env.possible_agents)
         self._views = [_own(env.observation_space(agent)) for agent in self.agents]
-        self._choices = [_choices(env.action_space(agent), agent) for agent in self.agents]
-        self._width = max(spaces.flatdim(view) for view in self._views)
+        self._acts = [env.action_space(agent) for agent in self.agents]
+        self.continuous = isinstance(self._acts[0], spaces.Box)
+        for agent, space in zip(self.agents, self._acts, strict=True):
+            _check(agent, space, self.continuous)
+        self._choices = [_sides(space) for space in self._acts]
+        lengths = [int(spaces.flatdim(view)) for view in self._views]
+        self._width = max(lengths)
+        self.groups = kinds(list(zip(lengths, self._choices, strict=True)))
 
     def open(self, seed: int) -> Seen:
         """A scenario."""
@@ -57,8 +64,8 @@ class Copy:
         live = list(self._env.agents)
         if not live:
             return last._replace(reward=np.float32(0))
-        pairs = zip(self.agents, row, self._choices, strict=True)
-        actions = {agent: int(x + space.start) for agent, x, space in pairs if agent in live}
+        pairs = zip(self.agents, row, self._acts, strict=True)
+        actions = {agent: _action(x, space) for agent, x, space in pairs if agent in live}
         told, rewards, _, cut, infos = self._env.step(actions)
         over, cut_off = not self._env.agents, {agent for agent in live if cut.get(agent)}
         return Seen(
@@ -86,12 +93,13 @@ class Copy:
 
     def _mask(self, told: Mapping[str, Any], infos: Mapping[str, Any]) -> np.ndarray:
         """Masks stand in the observation or beside it, or are not needed."""
-        most = max(space.n for space in self._choices)
-        rows = np.arange(most) < np.array([[space.n] for space in self._choices])
+        rows = np.arange(max(self._choices)) < np.array(self._choices)[:, None]
+        if self.continuous:
+            return rows
         for i, agent in enumerate(self.agents):
             for said in (told.get(agent), infos.get(agent)):
                 if isinstance(said, Mapping) and "action_mask" in said:
-                    rows[i, : self._choices[i].n] = np.asarray(said["action_mask"], bool)
+                    rows[i, : self._choices[i]] = np.asarray(said["action_mask"], bool)
         return rows
 
     def _globals(self) -> np.ndarray:
@@ -113,13 +121,28 @@ def _part(said: Any, name: str) -> Any:
     return said[name] if isinstance(said, Mapping) and name in said else said
 
 
-def _choices(space: spaces.Space, agent: str) -> spaces.Discrete:
-    if not isinstance(space, spaces.Discrete):
+def _check(agent: str, space: spaces.Space, continuous: bool) -> None:
+    good = isinstance(space, spaces.Discrete)
+    if continuous:
+        good = isinstance(space, spaces.Box) and len(space.shape) == 1 and space.is_bounded()
+    if not good:
         raise UserError(
             f"{agent} acts in {space}; descant bridges environments in which every agent chooses "
-            "one of some actions (Discrete)."
+            "one of some actions (Discrete), or every one a bounded row of numbers (Box)."
         )
-    return space
+
+
+def _sides(space: spaces.Space) -> int:
+    """Choices, or numbers of a row."""
+    return int(space.n) if isinstance(space, spaces.Discrete) else int(spaces.flatdim(space))
+
+
+def _action(x: np.ndarray, space: spaces.Space) -> Any:
+    """An agent's action as its space has it; sides that it lacks are left out."""
+    if isinstance(space, spaces.Box):
+        share = (np.clip(x[: space.shape[0]], -1, 1) + 1) / 2
+        return (space.low + share * (space.high - space.low)).astype(space.dtype)
+    return int(x + getattr(space, "start", 0))
 
 
 class Host:
@@ -136,7 +159,7 @@ class Host:
         """Ticks that had to be played again."""
         first = self._make()
         self._idle = [first]
-        self.agents = first.agents
+        self.agents, self.groups, self.continuous = first.agents, first.groups, first.continuous
         self.shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), first.open(0))
 
     def __call__(self, seed: Array, history: Array, time: Array) -> Seen:

@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from descant.bridges.extras import library
+from descant.bridges.rows import kinds
 from descant.core.domain import Domain, Rule
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, Observation, PyTree, Spec, Step, World
-from descant.ops.rules import anything_legal
+from descant.core.types import Action, Key, Observation, PyTree, Spec, Step, World
+from descant.ops.rules import anything_legal, anywhere
 
 
 class Particles(AbstractEnv):
@@ -38,10 +39,15 @@ class Particles(AbstractEnv):
         seen, state = call(self.inner.reset, key)
         return state, self.observe(state, seen)
 
-    def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
+    def step(self, key: Key, state: PyTree, action: Action) -> tuple[PyTree, Step]:
         """As JaxMARL moves it."""
         agents = self.inner.agents
         said = by_name(action, agents)
+        if self.spec.continuous:
+            # JaxMARL's cube goes from 0 to 1, and has fewer sides for some agents.
+            space = self.inner.action_space
+            unit = {a: (jnp.clip(point, -1, 1) + 1) / 2 for a, point in said.items()}
+            said = {agent: point[: space(agent).shape[0]] for agent, point in unit.items()}
         seen, state, reward, done, _ = call(self.inner.step_env, key, state, said)
         return state, Step(
             observation=self.observe(state, seen),
@@ -78,7 +84,7 @@ class Battle(AbstractEnv):
         seen, state = call(self.inner.reset, key)
         return state, self.observe(state, seen)
 
-    def step(self, key: Key, state: PyTree, action: Int[Array, " N"]) -> tuple[PyTree, Step]:
+    def step(self, key: Key, state: PyTree, action: Action) -> tuple[PyTree, Step]:
         """As JaxMARL moves it."""
         agents = self.inner.agents
         # JaxMARL would remember what dead units choose; they stop, as its mask tells them to.
@@ -129,7 +135,7 @@ def rows(by_agent: Mapping[str, Array], agents: Sequence[str]) -> Array:
     return jnp.stack([by_agent[agent] for agent in agents])
 
 
-def by_name(action: Int[Array, " N"], agents: Sequence[str]) -> dict[str, Array]:
+def by_name(action: Action, agents: Sequence[str]) -> dict[str, Array]:
     """Rows as JaxMARL takes them."""
     return {agent: action[i] for i, agent in enumerate(agents)}
 
@@ -139,8 +145,16 @@ def padded(seen: Mapping[str, Array], agents: Sequence[str], length: int) -> Flo
     return jnp.stack([jnp.pad(seen[a], (0, length - seen[a].shape[0])) for a in agents])
 
 
-def named(name: str, *, map_name: str = "3m", agents: int = 0, horizon: int = 0) -> Domain:
-    """The domain of a JaxMARL environment by its name; zeros take JaxMARL's own numbers.
+def named(
+    name: str,
+    *,
+    map_name: str = "3m",
+    agents: int = 0,
+    horizon: int = 0,
+    continuous: bool = False,
+) -> Domain:
+    """The domain of a JaxMARL environment by its name; zeros take JaxMARL's own numbers, and only
+    its particle worlds have continuous actions here.
 
     Raises:
         UserError: JaxMARL is not installed.
@@ -153,23 +167,28 @@ def named(name: str, *, map_name: str = "3m", agents: int = 0, horizon: int = 0)
     # Its particle worlds look at the clock before it moves, so they last a tick longer.
     limit = {"max_steps": horizon - 1} if horizon else {}
     many = {"num_agents": agents, "num_landmarks": agents} if agents else {}
-    return particles(make(name, **limit, **many))
+    kind = {"action_type": "Continuous"} if continuous else {}
+    return particles(make(name, **limit, **many, **kind))
 
 
 def particles(inner: Any) -> Domain:
-    """A particle world of JaxMARL's with discrete actions, as a domain."""
-    agents = inner.agents
-    choices = [inner.action_space(agent).n for agent in agents]
+    """A particle world of JaxMARL's as a domain."""
+    agents, spaces = inner.agents, [inner.action_space(agent) for agent in inner.agents]
+    continuous = not hasattr(spaces[0], "n")
+    choices = [space.shape[0] if continuous else space.n for space in spaces]
+    views = [inner.observation_space(agent).shape[0] for agent in agents]
     mask = np.arange(max(choices)) < np.array(choices)[:, None]
     spec = Spec(
         agents=len(agents),
         actions=max(choices),
         horizon=inner.max_steps + 1,
-        local=max(inner.observation_space(agent).shape[0] for agent in agents),
+        local=max(views),
         entities=0,
         features=0,
         globals=2 * inner.num_entities + 2 * len(agents),
         shared=False,
+        continuous=continuous,
+        groups=kinds(list(zip(views, choices, strict=True))),
     )
     # One row says it for all.
     mask = mask[:1] if mask.all() else mask
@@ -211,7 +230,8 @@ def scripted(inner: Any) -> Rule:
 
 
 def _domain(env: AbstractEnv, rules: Mapping[str, Rule]) -> Domain:
-    named = {"random": anything_legal, **rules}
+    anything = anywhere(env.spec.actions) if env.spec.continuous else anything_legal
+    named = {"random": anything, **rules}
     figures = ("ours", "theirs") if env.spec.outcomes else ()
     return Domain(name="jaxmarl", env=env, rules=named, headline=list(named)[-1], figures=figures)
 

@@ -7,14 +7,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, UInt
+from jaxtyping import Array, Bool, Float, Int, UInt
 
 from descant.bridges.extras import missing
 from descant.bridges.rows import legal, views, world_row
 from descant.core.domain import Domain
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, Observation, Spec, Step, World
-from descant.ops.rules import anything_legal
+from descant.core.types import Action, Key, Observation, Spec, Step, World
+from descant.ops.rules import anything_legal, anywhere
 
 try:
     from gymnasium import spaces
@@ -32,7 +32,8 @@ class Parallel(ParallelEnv):
     """A domain as a PettingZoo environment.
 
     Agents stay for the whole episode; while one rests, its mask leaves it the first action, and
-    `infos` say so. All get the team's reward. `state()` is what a critic may see.
+    `infos` say so. Points of continuous actions need no mask. All get the team's reward. `state()`
+    is what a critic may see.
     """
 
     render_mode = None
@@ -48,12 +49,10 @@ class Parallel(ParallelEnv):
         first = jax.eval_shape(env.reset, jax.random.key(0))[1]
         blank = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), first)
         self.state_space = _reals(_whole(blank).size)
-        seen = {
-            "observation": _reals(views(blank, spec).shape[1]),
-            "action_mask": spaces.MultiBinary(spec.actions),
-        }
+        self._mask = {} if spec.continuous else {"action_mask": spaces.MultiBinary(spec.actions)}
+        seen = {"observation": _reals(views(blank, spec).shape[1]), **self._mask}
         self.observation_spaces = {a: spaces.Dict(seen) for a in self.possible_agents}
-        self.action_spaces = {a: spaces.Discrete(spec.actions) for a in self.possible_agents}
+        self.action_spaces = {a: _acts(spec) for a in self.possible_agents}
 
     def observation_space(self, agent: str) -> spaces.Space:
         return self.observation_spaces[agent]
@@ -78,7 +77,8 @@ class Parallel(ParallelEnv):
         Raises:
             KeyError: an agent has no action.
         """
-        chosen = np.array([actions[agent] for agent in self.agents], np.int32)
+        kind = np.float32 if self._spec.continuous else np.int32
+        chosen = np.array([actions[agent] for agent in self.agents], kind)
         self._key, key = jax.random.split(self._key)
         self._state, step = self._step(key, self._state, chosen)
         step = jax.device_get(step)
@@ -99,7 +99,7 @@ class Parallel(ParallelEnv):
         view, mask = views(seen, self._spec), legal(seen, self._spec)
         told, infos = {}, {}
         for i, agent in enumerate(self.agents):
-            told[agent] = {"observation": view[i], "action_mask": mask[i]}
+            told[agent] = {"observation": view[i], **dict.fromkeys(self._mask, mask[i])}
             infos[agent] = {"active": bool(seen.active[i]), **diagnostics}
         return told, infos
 
@@ -107,6 +107,12 @@ class Parallel(ParallelEnv):
 def _whole(seen: Observation) -> np.ndarray:
     own = np.asarray(seen.local, np.float32).reshape(-1)
     return np.concatenate([own, world_row(seen.world)])
+
+
+def _acts(spec: Spec) -> spaces.Space:
+    if spec.continuous:
+        return spaces.Box(-1.0, 1.0, (spec.actions,), np.float32)
+    return spaces.Discrete(spec.actions)
 
 
 def _reals(size: int) -> spaces.Box:
@@ -117,7 +123,7 @@ class State(NamedTuple):
     """All that a foreign world is: its seed, and what was done in it so far."""
 
     seed: UInt[Array, ""]
-    history: Int[Array, "T N"]
+    history: Int[Array, "T N"] | Float[Array, "T N A"]
     time: Int[Array, ""]
     active: Bool[Array, " N"]
 
@@ -136,13 +142,14 @@ class Foreign(AbstractEnv):
         """The environment's own reset, with a seed drawn from the key."""
         # Foreign seeds are often signed.
         seed = jax.random.bits(key, dtype=jnp.uint32) >> 1
-        history = jnp.zeros((self.spec.horizon, self.spec.agents), jnp.int32)
+        history = self._blank()
         seen = self._ask(seed, history, jnp.int32(0))
         return State(seed, history, jnp.int32(0), seen.active), _observed(seen)
 
-    def step(self, key: Key, state: State, action: Int[Array, " N"]) -> tuple[State, Step]:
+    def step(self, key: Key, state: State, action: Action) -> tuple[State, Step]:
         """The environment's own step; what is random in it comes from its seed."""
-        row = jnp.where(state.active, action, 0)
+        active = state.active.reshape(-1, *[1] * (action.ndim - 1))
+        row = jnp.where(active, action, 0)
         history, time = state.history.at[state.time].set(row), state.time + 1
         seen = self._ask(state.seed, history, time)
         late = (time >= self.spec.horizon) & ~seen.terminated
@@ -154,6 +161,12 @@ class Foreign(AbstractEnv):
             diagnostics={},
         )
         return State(state.seed, history, time, seen.active), step
+
+    def _blank(self) -> Array:
+        size = self.spec.horizon, self.spec.agents
+        if self.spec.continuous:
+            return jnp.zeros((*size, self.spec.actions))
+        return jnp.zeros(size, jnp.int32)
 
     def _ask(self, *how: Array) -> Seen:
         # Scenarios and seeds side by side come as one call, however they are nested.
@@ -174,7 +187,7 @@ def domain_of(
     team: Literal["sum", "mean"] = "sum",
     most: int = 1024,
 ) -> Domain:
-    """A parallel environment with discrete actions as a domain.
+    """A parallel environment as a domain.
 
     Args:
         make: a new copy of the environment, each time.
@@ -186,7 +199,8 @@ def domain_of(
             ticks are played again and again.
 
     Raises:
-        UserError: an agent chooses something other than one of some actions.
+        UserError: an agent acts in a space that is no Discrete and no bounded row, or in another
+            kind of space than others.
     """
     host = Host(make, team, most)
     shapes = host.shapes
@@ -200,10 +214,12 @@ def domain_of(
         globals=shapes.globals.shape[0],
         fixed=fixed,
         shared=False,
+        continuous=host.continuous,
+        groups=host.groups,
     )
     return Domain(
         name=name,
         env=Foreign(spec=spec, host=host),
-        rules={"random": anything_legal},
+        rules={"random": anywhere(spec.actions) if spec.continuous else anything_legal},
         headline="random",
     )

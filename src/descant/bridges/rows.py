@@ -1,4 +1,6 @@
-"""What leaves for other libraries: plain rows of numbers."""
+"""What leaves for other libraries and comes from them: plain rows of numbers."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -27,3 +29,9 @@ def legal(observation: Observation, spec: Spec) -> Int[np.ndarray, "*batch N A"]
     active = np.asarray(observation.active)[..., None]
     may = np.broadcast_to(observation.mask, (*active.shape[:-1], spec.actions))
     return np.where(active, may, np.arange(spec.actions) == 0).astype(np.int8)
+
+
+def kinds(sizes: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """The kind of each agent by what it sees and can do, counted from 0; () if all are equal."""
+    known = list(dict.fromkeys(sizes))
+    return tuple(known.index(size) for size in sizes) if len(known) > 1 else ()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 from descant.core.domain import Rule
 from descant.core.types import Key, Observation, PyTree
@@ -24,6 +24,16 @@ def anything_legal(state: PyTree, observation: Observation, key: Key) -> Int[Arr
     mask = observation.mask
     legal = jnp.broadcast_to(mask, (*observation.active.shape, mask.shape[-1]))
     return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf))
+
+
+def anywhere(actions: int) -> Rule:
+    """The rule by which everybody goes for any point of the cube, where actions are continuous."""
+
+    def rule(state: PyTree, observation: Observation, key: Key) -> Float[Array, "N A"]:
+        shape = (*observation.active.shape, actions)
+        return jax.random.uniform(key, shape, minval=-1.0)
+
+    return rule
 
 
 def always(action: int | Sequence[int]) -> Rule:

@@ -48,6 +48,8 @@ class Config:
     """Agents and landmarks (`MPE_simple_spread_v3` only); 0 takes JaxMARL's 3 of each."""
     horizon: int = 0
     """Ticks of an episode, at most; 0 takes JaxMARL's: 26 in particle worlds, 100 in SMAX."""
+    actions: Literal["discrete", "continuous"] = "discrete"
+    """Choices, or forces and words of any strength (not in `SMAX`)."""
 
     def validate(self) -> None:
         """Check ranges.
@@ -63,6 +65,8 @@ class Config:
                 f"domain.agents: {self.env} has its own number of agents; "
                 "only MPE_simple_spread_v3 takes any."
             )
+        if self.actions == "continuous" and self.env == "SMAX":
+            raise UserError("domain.actions: units in SMAX choose among actions, so discrete.")
 
 
 def make(config: Config) -> Domain:
@@ -74,4 +78,10 @@ def make(config: Config) -> Domain:
     config.validate()
     from descant.bridges.jaxmarl import named
 
-    return named(config.env, map_name=config.map, agents=config.agents, horizon=config.horizon)
+    return named(
+        config.env,
+        map_name=config.map,
+        agents=config.agents,
+        horizon=config.horizon,
+        continuous=config.actions == "continuous",
+    )
