@@ -1,3 +1,5 @@
+from typing import get_args, get_type_hints
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,11 @@ pytest.importorskip("jaxmarl", reason="needs the extra jaxmarl")
 
 import jaxmarl as foreign
 from jaxmarl.environments.smax import map_name_to_scenario
+from jaxmarl.environments.smax.smax_env import MAP_NAME_TO_SCENARIO
 
 from descant.bridges.jaxmarl import by_name, call, named, padded, rows
 from descant.domains import particle
+from descant.domains.jaxmarl import Config
 from descant.domains.particle.world import State
 from descant.evaluate.episodes import scenario_keys, score
 from descant.ops.rules import anything_legal
@@ -203,6 +207,12 @@ def test_the_native_spread_is_worth_as_much_under_random_play():
     error = 25 * np.sqrt(sum(reward.var() / len(reward) for reward in found))
     assert abs(returns[0] - returns[1]) < 3.5 * error, (returns, error)
     assert error < 3
+
+
+def test_names_are_jaxmarl_s():
+    hints = get_type_hints(Config)
+    assert set(get_args(hints["map"])) == set(MAP_NAME_TO_SCENARIO)
+    assert set(get_args(hints["env"])) <= set(foreign.registered_envs)
 
 
 def test_sizes_by_flags():
