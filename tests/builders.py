@@ -10,16 +10,24 @@ import numpy as np
 import pytest
 from jaxtyping import Array, Float
 
-from descant.algorithms import mappo
+from descant.algorithms import iql, mappo
 from descant.core import discovery
 from descant.core.domain import Domain
-from descant.core.types import Observation, Rollout
+from descant.core.types import Observation, Rollout, Spec
 from toys import balance
 
 SMALL = mappo.Config(
     order="together", hidden=8, depth=1, embedding=2, minibatch=4, minibatches=0, epochs=2
 )
 """MAPPO that compiles fast."""
+TINY = iql.Config(hidden=8, depth=1, embedding=2, replay=64, updates=2, minibatch=4)
+"""The same of value-based algorithms."""
+
+
+SPEC = Spec(
+    agents=3, actions=2, horizon=1, local=2, entities=0, features=0, globals=2, shared=False
+)
+"""Agents with views of their own, and little to see."""
 
 
 SIZES = {"cloud": {"servers": 4, "horizon": 24, "arrivals": 16}}
@@ -47,6 +55,14 @@ class Tabular(eqx.Module):
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         return self.logits
+
+
+def shaken(net: Any, key: Any) -> Any:
+    """The same network with weights far from their start."""
+    leaves, tree = jax.tree.flatten(net)
+    keys = jax.random.split(key, len(leaves))
+    moved = [x + jax.random.normal(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
+    return jax.tree.unflatten(tree, moved)
 
 
 def observations(config: balance.Config, key: Any, count: int) -> Observation:

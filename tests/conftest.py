@@ -28,7 +28,13 @@ CHECKED = (
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
     *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),
-    *("algorithms._actor_critic", "train.collect", "train.loop", "evaluate.episodes"),
+    *(
+        "algorithms._actor_critic",
+        "algorithms._value",
+        "train.collect",
+        "train.loop",
+        "evaluate.episodes",
+    ),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")

@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from descant.ops.returns import gae
+from descant.ops.returns import gae, lambda_returns
 
 run = jax.jit(gae, static_argnums=(5, 6))
+targets = jax.jit(lambda_returns, static_argnums=(4, 5))
 
 
 def by_hand(reward, value, bootstrap, terminated, truncated, discount, trace):
@@ -74,3 +75,31 @@ def test_nothing_crosses_the_end_of_an_episode(kind):
     bootstrap[5] += 1
     moved = float(run(reward, value, bootstrap, *marks, 0.99, 0.95)[5] - after[5])
     assert moved == pytest.approx(0.0 if kind == "terminated" else 0.99, abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("trace", [0.0, 0.8, 1.0])
+def test_targets_are_advantages_plus_values(seed, trace):
+    """Where the value of what follows is that of the next tick, but at ends."""
+    reward, value, bootstrap, terminated, truncated = trajectory(seed)
+    ends = terminated | truncated
+    ends[-1] = True
+    bootstrap[:-1] = np.where(ends[:-1], bootstrap[:-1], value[1:])
+    advantage = run(reward, value, bootstrap, terminated, truncated, 0.9, trace)
+    target = targets(reward, bootstrap, terminated, truncated, 0.9, trace)
+    np.testing.assert_allclose(target, advantage + value, rtol=2e-5, atol=2e-5)
+
+
+def test_targets_with_trace_one_sum_the_rewards_of_the_window():
+    reward, following, _, _, _ = trajectory(2, ticks=3)
+    never = np.zeros(3, bool)
+    first = reward[0] + 0.9 * (reward[1] + 0.9 * (reward[2] + 0.9 * following[2]))
+    result = targets(reward, following, never, never, 0.9, 1.0)
+    np.testing.assert_allclose(result[0], first, rtol=1e-5)
+
+
+def test_a_truncation_keeps_what_would_follow_and_a_termination_does_not():
+    reward, following = jnp.ones(2), jnp.array([10.0, 20.0])
+    never, first = jnp.zeros(2, bool), jnp.array([True, False])
+    assert targets(reward, following, never, first, 0.5, 1.0).tolist() == [6.0, 11.0]
+    assert targets(reward, following, first, never, 0.5, 1.0).tolist() == [1.0, 11.0]

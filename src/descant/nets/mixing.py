@@ -59,8 +59,7 @@ class Duplex(eqx.Module):
     shifted by the state.
 
     Whatever joint action is best, all agents' best actions are: every function with that property
-    is of this form. As in the authors' experiments, $Q_i - V_i$ counts as given where it is
-    multiplied by $\lambda_i - 1$: else a utility whose weight has vanished would never rise again.
+    is of this form.
     """
 
     scale: Layers
@@ -68,6 +67,9 @@ class Duplex(eqx.Module):
     key: Layers
     agents: Layers
     actions: Layers
+    held: bool = eqx.field(static=True, default=False)
+    r"""Whether $Q_i - V_i$ counts as given where it is multiplied by $\lambda_i - 1$: a utility
+    whose weight has vanished can then still rise, but what is followed is no gradient."""
 
     def __call__(
         self,
@@ -78,7 +80,9 @@ class Duplex(eqx.Module):
     ) -> Scalar:
         """Value of the joint action, given what each agent's best action is worth to it."""
         scale = jnp.abs(self.scale(state)) + TINY
-        loss = jax.lax.stop_gradient(scale * (utility - best))
+        loss = scale * (utility - best)
+        if self.held:
+            loss = jax.lax.stop_gradient(loss)
         weight = self.importance(state, action)
         return jnp.sum(scale * utility + self.shift(state)) + jnp.sum((weight - 1) * loss)
 
@@ -114,7 +118,7 @@ def mixer(
     )
 
 
-def duplex(key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64) -> Duplex:
+def duplex(key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64, held: bool = False) -> Duplex:
     """QPLEX's mixer, whose weights come from networks with one layer of `hidden`."""
     state, keys = whole_size(spec), jax.random.split(key, 5)
     agents, seen = spec.agents, whole_size(spec) + spec.agents * spec.actions
@@ -125,6 +129,7 @@ def duplex(key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64) -> Duplex:
         key=_around(4.0 / heads, keys[2], [state, hidden, heads]),
         agents=layers(keys[3], [state, hidden, agents * heads], activation=jax.nn.relu),
         actions=layers(keys[4], [seen, hidden, agents * heads], activation=jax.nn.relu),
+        held=held,
     )
 
 

@@ -1,0 +1,333 @@
+"""What the value-based algorithms have in common: the value of a joint action, a copy of it that
+lags behind, a replay of ticks, and agents that explore."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from descant.algorithms._settings import check_choices
+from descant.algorithms.iql import Config
+from descant.ascent.together import adam, flatten
+from descant.core.algorithm import AbstractAlgorithm, Assessment, Parts, Probe, Schedule
+from descant.core.domain import Domain
+from descant.core.errors import UserError
+from descant.core.types import Key, Observation, PyTree, Rollout, Scalar
+from descant.credit.schedules import Ramp
+from descant.nets.explore import Exploring
+from descant.nets.joint import AbstractJoint, Utilities, greedy
+from descant.nets.mlp import per_agent
+from descant.ops import moments
+from descant.ops.losses import masked_mean, masked_moments
+from descant.ops.policies import masked_log_softmax, relaxed
+from descant.ops.replay import Ring, draw, empty, push
+from descant.ops.returns import lambda_returns
+from descant.ops.targets import lag
+
+MOMENTUM = 0.99
+"""Of the moments that targets are standardised with, per gradient step."""
+
+
+class Tick(eqx.Module):
+    """What is kept of a tick for replay."""
+
+    observation: Observation
+    action: Int[Array, "*b N"]
+    reward: Float[Array, "*b"]
+    terminated: Bool[Array, "*b"]
+    cut: Bool[Array, "*b"]
+    """Whether what follows is not in the replay, and counts as it was valued when it came."""
+    bootstrap: Float[Array, "*b V"]
+    counts: Bool[Array, "*b"]
+    """Whether to learn from it."""
+
+
+class Brain(eqx.Module):
+    """What is learnt."""
+
+    joint: AbstractJoint
+    actor: Utilities | None = None
+    """Logits of the agents; without them, agents take what has the highest utility."""
+
+    @property
+    def scores(self) -> Utilities:
+        """What agents choose by."""
+        return self.joint.utilities if self.actor is None else self.actor
+
+    def choice(self, observation: Observation) -> Float[Array, "N A"]:
+        """Every agent's best action, as one-hot rows."""
+        return greedy(self.scores(observation), observation)
+
+
+class Learner(eqx.Module):
+    """Everything that learning changes."""
+
+    brain: Brain
+    target: Brain
+    joint_state: PyTree
+    actor_state: PyTree
+    ring: Ring
+    values: moments.Moments
+    """Running moments of targets: values are learnt in these units."""
+    epsilon: Scalar
+    step: Int[Array, ""]
+
+
+class Fit(eqx.Module):
+    """How values follow their targets."""
+
+    updates: int = eqx.field(static=True)
+    """Gradient steps in an iteration."""
+    minibatch: int = eqx.field(static=True)
+    """Sequences in a step."""
+    span: int = eqx.field(static=True)
+    """Ticks of a sequence that are learnt from; one more is looked at."""
+    discount: float = eqx.field(static=True)
+    trace: float = eqx.field(static=True)
+    norm: float = eqx.field(static=True)
+    rate: Schedule
+    actor_rate: Schedule
+    target_rate: float = eqx.field(static=True)
+    target_every: int = eqx.field(static=True)
+
+
+class ValueBased(AbstractAlgorithm):
+    """Collect, remember, and fit the value of joint actions to its own forecast."""
+
+    name: str = eqx.field(static=True)
+    make_brain: Callable[[Key], Brain] = eqx.field(static=True)
+    make_ring: Callable[[], Ring] = eqx.field(static=True)
+    epsilon: Schedule
+    fit: Fit
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Nothing but rewards is measured."""
+        return {}
+
+    def init(self, key: Key) -> Learner:
+        brain, norm = self.make_brain(key), self.fit.norm
+        return Learner(
+            brain=brain,
+            target=brain,
+            joint_state=adam(norm).init(brain.joint),
+            actor_state=adam(norm).init(brain.actor),
+            ring=self.make_ring(),
+            values=moments.start(),
+            epsilon=self.epsilon(jnp.float32(0)),
+            step=jnp.int32(0),
+        )
+
+    def policy(self, learner: Learner) -> Exploring:
+        brain = learner.brain
+        return Exploring(brain.scores, learner.epsilon, soft=brain.actor is not None)
+
+    def context(self, state: PyTree) -> PyTree:
+        return ()
+
+    def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
+        # Of an action that was chosen for its own error, the other network's word is taken: double
+        # Q-learning, van Hasselt et al. (2016). An actor lags with the values it was made for.
+        brain = learner.brain if learner.brain.actor is None else learner.target
+        mean, deviation = moments.read(learner.values)
+        return mean + deviation * learner.target.joint(observation, brain.choice(observation))
+
+    def update(
+        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
+    ) -> tuple[Learner, dict[str, Scalar]]:
+        learner = replace(learner, ring=_remember(learner.ring, rollout))
+        step = partial(self._step, progress)
+        learner, metrics = jax.lax.scan(step, learner, jax.random.split(key, self.fit.updates))
+        epsilon = self.epsilon(progress)
+        metrics = jax.tree.map(jnp.mean, metrics) | {"epsilon": epsilon}
+        return replace(learner, epsilon=epsilon), metrics
+
+    def frozen(self, learner: Learner, rollout: Rollout) -> "ValueBased":
+        return self
+
+    def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
+        raise UserError(
+            f"{self.name} does not climb the chances of single decisions, so there is no such "
+            "gradient to take apart; MAPPO, IPPO and DG-PG have one."
+        )
+
+    def _step(
+        self, progress: Scalar, learner: Learner, key: Key
+    ) -> tuple[Learner, dict[str, Scalar]]:
+        """One gradient step on sequences from the replay."""
+        fit, brain = self.fit, learner.brain
+        draw_key, noise_key = jax.random.split(key)
+        sequences = draw(learner.ring, draw_key, fit.minibatch, fit.span + 1)
+        target = self._targets(learner, sequences)
+        ticks = flatten(jax.tree.map(lambda x: x[:, :-1], sequences))
+        weight = jnp.broadcast_to(ticks.counts[:, None].astype(jnp.float32), target.shape)
+        values = moments.follow(learner.values, *masked_moments(target, weight), MOMENTUM)
+        mean, deviation = moments.read(values)
+        given = ticks, (target - mean) / deviation, weight, noise_key
+        slope, metrics = jax.grad(_loss, has_aux=True)(brain, *given)
+        joint, joint_state = _moved(
+            brain.joint, learner.joint_state, slope.joint, fit.rate(progress), fit.norm
+        )
+        actor, actor_state = _moved(
+            brain.actor, learner.actor_state, slope.actor, fit.actor_rate(progress), fit.norm
+        )
+        brain, step = Brain(joint, actor), learner.step + 1
+        learner = Learner(
+            brain=brain,
+            target=lag(learner.target, brain, step, fit.target_rate, fit.target_every),
+            joint_state=joint_state,
+            actor_state=actor_state,
+            ring=learner.ring,
+            values=values,
+            epsilon=learner.epsilon,
+            step=step,
+        )
+        metrics |= {"gradient_norm": optax.tree.norm(slope), "expected": jnp.mean(target)}
+        return learner, metrics
+
+    def _targets(self, learner: Learner, sequences: Tick) -> Float[Array, "M V"]:
+        """What the value at each tick should be, in units of reward."""
+        now = jax.tree.map(lambda x: x[:, :-1], sequences)
+        after = jax.tree.map(lambda x: x[:, 1:], sequences.observation)
+        forecast = jax.vmap(jax.vmap(partial(self.value, learner)))(after)
+        following = jnp.where(now.cut[..., None], now.bootstrap, forecast)
+        returns = partial(lambda_returns, discount=self.fit.discount, trace=self.fit.trace)
+        each = jax.vmap(returns, in_axes=(None, 1, None, None), out_axes=1)
+        return flatten(jax.vmap(each)(now.reward, following, now.terminated, now.cut))
+
+
+def _remember(ring: Ring, rollout: Rollout) -> Ring:
+    """Put a rollout in, scenario after scenario.
+
+    What follows its last tick is not in it, and that tick only counts if an episode ended there.
+    What follows a truncation is not in it either, but was valued when it came.
+    """
+    steps, scenarios = rollout.reward.shape
+    room = ring.ticks.reward.shape[0]
+    if steps * scenarios > room:
+        raise UserError(
+            f"algorithm.replay: an iteration collects {steps * scenarios:,} ticks, and there is "
+            f"room for {room:,}; ask for more, or for fewer train.rollouts or train.steps."
+        )
+    last = jnp.broadcast_to(jnp.arange(steps)[:, None] == steps - 1, (steps, scenarios))
+    ticks = Tick(
+        observation=rollout.observation,
+        action=rollout.action,
+        reward=rollout.reward,
+        terminated=rollout.terminated,
+        cut=rollout.truncated | last,
+        bootstrap=rollout.bootstrap,
+        counts=rollout.terminated | rollout.truncated | ~last,
+    )
+    return push(ring, flatten(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ticks)))
+
+
+def _loss(
+    brain: Brain,
+    ticks: Tick,
+    target: Float[Array, "M V"],
+    weight: Float[Array, "M V"],
+    key: Key,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Squared error of the joint value and, where there is an actor, minus the value of what it
+    would do: neither part moves the other one's weights."""
+    seen = ticks.observation
+    action = jax.nn.one_hot(ticks.action, seen.mask.shape[-1])
+    error = jax.vmap(brain.joint)(seen, action) - target
+    loss = masked_mean(0.5 * error**2, weight)
+    if brain.actor is None:
+        return loss, {"critic_loss": loss}
+    log_probabilities = jax.vmap(lambda o: masked_log_softmax(brain.scores(o), o.mask))(seen)
+    held = jax.lax.stop_gradient(brain.joint)
+    noise = jax.random.gumbel(key, log_probabilities.shape)
+    reached = jax.vmap(held)(seen, relaxed(log_probabilities, noise, 1.0, hard=True))
+    gain = masked_mean(reached, weight)
+    return loss - gain, {"critic_loss": loss, "actor_value": gain}
+
+
+def _moved(
+    net: PyTree, state: PyTree, slope: PyTree, rate: Scalar, norm: float
+) -> tuple[PyTree, PyTree]:
+    move, state = adam(norm).update(slope, state)
+    return jax.tree.map(lambda w, m: w - rate * m, net, move), state
+
+
+def build(
+    config: Config,
+    domain: Domain,
+    name: str,
+    make_joint: Callable[[Key, Utilities], AbstractJoint],
+    *,
+    actor_rate: tuple[float, float] | None = None,
+) -> ValueBased:
+    """The algorithm with a joint value of its own, and an actor beside it where that has a rate.
+
+    Raises:
+        UserError: a value of the configuration cannot be used, or actions are no choices.
+    """
+    config.validate()
+    spec = domain.env.spec
+    check_choices(domain, f"{name} compares choices one by one")
+    rate = config.rate, config.rate_stop
+
+    owners = tuple(range(spec.agents)) if config.sharing == "separate" else None
+
+    def net(key: Key) -> Utilities:
+        return per_agent(
+            key,
+            spec,
+            hidden=config.hidden,
+            depth=config.depth,
+            embedding=config.embedding,
+            owners=owners,
+        )
+
+    def brain(key: Key) -> Brain:
+        net_key, mix_key, actor_key = jax.random.split(key, 3)
+        joint = make_joint(mix_key, net(net_key))
+        return Brain(joint, None if actor_rate is None else net(actor_key))
+
+    def ring() -> Ring:
+        return empty(
+            jax.eval_shape(partial(_blank, domain, brain), jax.random.key(0)), config.replay
+        )
+
+    return ValueBased(
+        name=name,
+        make_brain=brain,
+        make_ring=ring,
+        epsilon=Ramp(start=config.epsilon, stop=config.epsilon_stop, end=config.explore),
+        fit=Fit(
+            updates=config.updates,
+            minibatch=config.minibatch,
+            span=config.span,
+            discount=config.discount,
+            trace=config.trace,
+            norm=config.norm,
+            rate=Ramp(*rate),
+            actor_rate=Ramp(*(actor_rate or rate)),
+            target_rate=config.target_rate,
+            target_every=config.target_every,
+        ),
+    )
+
+
+def _blank(domain: Domain, make_brain: Callable[[Key], Brain], key: Key) -> Tick:
+    """A tick at which nothing happens, for its shapes."""
+    spec, (_, seen) = domain.env.spec, domain.env.reset(key)
+    zero, no = jnp.float32(0), jnp.bool_(False)
+    action = jnp.zeros((spec.agents, spec.actions))
+    return Tick(
+        observation=seen,
+        action=jnp.zeros((spec.agents,), jnp.int32),
+        reward=zero,
+        terminated=no,
+        cut=no,
+        bootstrap=make_brain(key).joint(seen, action),
+        counts=no,
+    )

@@ -1,0 +1,58 @@
+"""FACMAC: actors climb a joint value that is made of utilities, all at once.
+
+Peng et al. (2021), for actions that are choices: they are drawn, and gradients pass as if by a
+softmax. As no best action is ever looked for among the utilities, they may be mixed in any way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from descant.algorithms import iql
+
+if TYPE_CHECKING:
+    from descant.algorithms._value import ValueBased
+    from descant.core.domain import Domain
+
+TABLE = iql.TABLE | {
+    "view": "world",
+    "credit": "mix of utilities",
+    "ascent": "TD + through the mixer",
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """FACMAC."""
+
+    base: iql.Config = field(default_factory=iql.Config)
+    mixer: Literal["sum", "monotone", "free"] = "monotone"
+    """What the value may be of the utilities."""
+    embed: int = 32
+    """Units of the mixer."""
+    hyper: int = 64
+    """Width of the networks that set the mixer's weights."""
+    actor_rate: float = 3e-3
+    """Learning rate of the actors at the first update; it falls as that of the value does."""
+
+
+def make(config: Config, domain: Domain) -> ValueBased:
+    """A mixed value, and an actor that climbs it.
+
+    Raises:
+        UserError: a value of the configuration cannot be used.
+    """
+    iql.positive(config, "embed", "hyper", "actor_rate")
+    from descant.algorithms._value import build
+    from descant.nets import joint, mixing
+
+    spec, base = domain.env.spec, config.base
+    fall = base.rate_stop / base.rate
+
+    def critic(key, net):
+        mixer = mixing.mixer(key, spec, config.mixer, embed=config.embed, hidden=config.hyper)
+        return joint.Mixed(net, mixer)
+
+    rates = config.actor_rate, config.actor_rate * fall
+    return build(base, domain, "FACMAC", critic, actor_rate=rates)

@@ -1,0 +1,49 @@
+"""QPLEX: the team's value is any function whose best joint action is everybody's best one.
+
+Wang et al. (2021). Utilities say which action is best; how much it costs to miss it may hang on
+what all do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from descant.algorithms import iql
+
+if TYPE_CHECKING:
+    from descant.algorithms._value import ValueBased
+    from descant.core.domain import Domain
+
+TABLE = iql.TABLE | {"view": "world", "credit": "duplex dueling mix of utilities"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """QPLEX."""
+
+    base: iql.Config = field(default_factory=iql.Config)
+    heads: int = 4
+    """Heads of the attention that weighs advantages."""
+    hyper: int = 64
+    """Width of the networks behind them."""
+    held: bool = False
+    """Whether advantages pass no gradient where they are weighed, as in the authors' code: finds
+    optima that learners settle short of otherwise, but may lose its way in longer tasks."""
+
+
+def make(config: Config, domain: Domain) -> ValueBased:
+    """IQL whose utilities make two sums, one of them weighed.
+
+    Raises:
+        UserError: a value of the configuration cannot be used.
+    """
+    iql.positive(config, "heads", "hyper")
+    from descant.algorithms._value import build
+    from descant.nets.joint import Dueling
+    from descant.nets.mixing import duplex
+
+    sizes = {"heads": config.heads, "hidden": config.hyper}
+    mix = partial(duplex, spec=domain.env.spec, held=config.held, **sizes)
+    return build(config.base, domain, "QPLEX", lambda key, net: Dueling(net, mix(key)))
