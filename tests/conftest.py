@@ -28,13 +28,8 @@ CHECKED = (
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
     *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),
-    *(
-        "algorithms._actor_critic",
-        "algorithms._value",
-        "train.collect",
-        "train.loop",
-        "evaluate.episodes",
-    ),
+    *(f"algorithms._{name}" for name in ("actor_critic", "action_critic", "judges", "value")),
+    *("train.collect", "train.loop", "evaluate.episodes"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")

@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from builders import SMALL, rollout
-from descant.algorithms import _settings, maipg
+from descant.algorithms import _settings, maipg, mappo
 from descant.ascent.climb import Climb
 from descant.ascent.terms import Guidance
+from descant.ascent.together import flatten
+from descant.core.algorithm import each_tick
 from descant.core.errors import UserError
 from descant.core.types import Signal
 from descant.domains import particle
@@ -43,7 +46,7 @@ def test_what_is_in_it():
     assert list(plain.probes) == ["luck"]
     assert not maipg.make(replace(CONFIG, noise=False), TOY).probes
     nothing = maipg.make(replace(CONFIG, nu=0.0), TOY)
-    assert nothing.actions.term((), 1.0) is None
+    assert nothing.actions.weight is None
     assert len(nothing.credit.links) == 2
     assert maipg.make(replace(CONFIG, measured=True), TOY).weigher.name == "nu"
     state = jax.jit(lambda key: plain.actions.init(key))(jax.random.key(0))
@@ -70,17 +73,61 @@ def test_under_full_guidance_nothing_else_is_climbed():
     assert float(jnp.max(jnp.abs(advantage))) == 0.0
 
 
+def test_its_parts_are_mappo_s_and_the_value_s():
+    """Before any weight, and with the value in the unit of the advantage."""
+    given = rollout(agents=3)
+    luck = jax.random.uniform(jax.random.key(1), given.log_prob.shape)
+    given = replace(given, probes={**given.probes, "luck": luck})
+    algorithm, plain = maipg.make(CONFIG, TOY), mappo.make(SMALL, TOY)
+
+    @jax.jit
+    def parts(key):
+        learner, other = algorithm.init(key), plain.init(key)
+        assess = jax.vmap(jax.vmap(learner.actor.assess))
+        said = assess(given.observation, given.action)
+        said = said._replace(who=said.who[0, 0], known=said.known[0, 0])
+        start = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
+        signal, _ = algorithm.credit.split(start, given, learner.credit)
+        term = algorithm.actions.term(learner.actions, signal.unit)
+        charged = term.each(each_tick(said, flatten), flatten(given))
+        mine = algorithm.parts(learner, said, given)
+        return mine, plain.parts(other, said, given).learning, charged
+
+    mine, learning, charged = parts(jax.random.key(0))
+    np.testing.assert_allclose(mine.learning, learning, rtol=1e-5)
+    np.testing.assert_allclose(mine.guidance.reshape(charged.shape), charged, rtol=1e-5)
+    assert float(jnp.max(jnp.abs(charged))) > 1e-4
+
+
+def test_three_parts_are_not_told_apart():
+    algorithm = maipg.make(replace(CONFIG, guide=(0.9, 0.5), noise=False), TOY)
+    given = rollout(agents=3)
+
+    def parts(key):
+        learner = algorithm.init(key)
+        said = jax.vmap(jax.vmap(learner.actor.assess))(given.observation, given.action)
+        return algorithm.parts(learner, said, given)
+
+    with pytest.raises(UserError, match="three parts; two can be told apart"):
+        jax.eval_shape(parts, jax.random.key(0))
+
+
 @pytest.mark.parametrize(
     ("changes", "domain", "sentence"),
     [
         ({"nu": 1.5}, TOY, "algorithm.nu: expected 0 to 1, got 1.5"),
         ({"stop": -0.1}, TOY, "algorithm.stop: expected 0 to 1, got -0.1"),
+        ({"guide": (0.9, 1.5)}, TOY, "algorithm.guide: expected 0 to 1 at both ends"),
         ({"embed": 0}, TOY, "algorithm.embed: expected at least 1, got 0"),
         ({"temperature": 0.0}, TOY, "algorithm.temperature: expected above 0, got 0.0"),
         ({"critic": replace(CRITIC, lag=2.0)}, TOY, "algorithm.critic.lag: expected 0 to 1"),
         ({"critic": replace(CRITIC, depth=0)}, TOY, "algorithm.critic.depth: expected at least 1"),
         ({"measured": True, "guide": (0.9, 0.5)}, TOY, "keep nu planned, or leave the model out"),
-        ({"guide": (0.9, 0.5)}, replace(TOY, model=None), "'balance' has no analytic model"),
+        (
+            {"guide": (0.9, 0.5)},
+            replace(TOY, model=None),
+            "algorithm.guide: 'balance' has no analytic model",
+        ),
         (
             {"base": replace(SMALL, order="in-turn")},
             TOY,

@@ -68,6 +68,8 @@ class Config:
         for name, value in (("nu", self.nu), ("stop", self.last)):
             if not 0 <= value <= 1:
                 raise UserError(f"algorithm.{name}: expected 0 to 1, got {value}.")
+        if self.guide is not None and not all(0 <= weight <= 1 for weight in self.guide):
+            raise UserError(f"algorithm.guide: expected 0 to 1 at both ends, got {self.guide}.")
         if self.embed < 1:
             raise UserError(f"algorithm.embed: expected at least 1, got {self.embed}.")
         if not self.temperature > 0:
@@ -91,6 +93,11 @@ def make(config: Config, domain: Domain) -> ActorCritic:
         UserError: agents choose in order, or a value of the configuration cannot be used.
     """
     config.validate()
+    if config.guide is not None and domain.model is None:
+        raise UserError(
+            f"algorithm.guide: {domain.name!r} has no analytic model to ask; without the option, "
+            "MAIPG needs none."
+        )
     why = "MAIPG climbs a value of everybody's action"
     _settings.check_together(config.base, domain, why)
     from descant.algorithms._judges import factorised

@@ -35,7 +35,7 @@ little, as rewards are divided by N in some domains.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -373,8 +373,9 @@ class Bench:
         drawn = jax.vmap(levels)(asked, level_keys)
         index = jnp.repeat(jnp.arange(keys.shape[0]), self.draws)
         rows = (index, roll_keys[index], drawn.reshape(-1, design.steps, slots))
-        out = jax.lax.map(one, rows, batch_size=min(self.fitting, index.shape[0]))
-        return jax.tree.map(lambda x: x.reshape(-1, self.draws, *x.shape[1:]), out)
+        out = _mapped(one, rows, min(self.fitting, index.shape[0]))
+        count = keys.shape[0]
+        return jax.tree.map(lambda x: x.reshape(count, self.draws, *x.shape[1:]), out)
 
     @partial(jax.jit, static_argnums=0)
     def freeze(
@@ -383,8 +384,7 @@ class Bench:
         """Algorithms that normalise with these windows, [E, draws, T, 1, ...], for good."""
 
         def flat(x):
-            x = x.reshape(-1, *x.shape[2:])[:, :, 0]
-            return jnp.moveaxis(x, 0, 1)
+            return jnp.moveaxis(_merged(x)[:, :, 0], 0, 1)
 
         return {
             name: algorithm.frozen(learners[name], jax.tree.map(flat, rollouts[name]))
@@ -417,7 +417,7 @@ class Bench:
             return _gradients(policy, by_name(rollouts), None)
 
         def flat(cut):
-            return jax.tree.map(lambda x: x[:, cut].reshape(-1, *x.shape[2:]), rollouts)
+            return jax.tree.map(lambda x: _merged(x[:, cut]), rollouts)
 
         who = jnp.repeat(asked.reshape(-1), 4)
         fits = self.fitting
@@ -433,6 +433,27 @@ class Bench:
             jnp.concatenate(both) for both in zip(one, everybody, strict=True)
         )
         return same, own, world, mean
+
+
+def _mapped(function: Callable, xs: PyTree, size: int) -> PyTree:
+    """`jax.lax.map` in batches; it cannot lay out results that have nothing in them, such as the
+    entities of a world without any."""
+    each = jax.eval_shape(function, jax.tree.map(lambda x: x[0], xs))
+    leaves, tree = jax.tree.flatten(each)
+
+    def something(x):
+        return [leaf for leaf in jax.tree.leaves(function(x)) if leaf.size]
+
+    found = iter(jax.lax.map(something, xs, batch_size=size))
+    count = jax.tree.leaves(xs)[0].shape[0]
+    nothing = [None if x.size else jnp.zeros((count, *x.shape), x.dtype) for x in leaves]
+    return tree.unflatten([next(found) if x is None else x for x in nothing])
+
+
+def _merged(x: Array) -> Array:
+    """Worlds and their draws as one axis."""
+    # Where there are no entities, sizes cannot be worked out from what is left.
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def inner(

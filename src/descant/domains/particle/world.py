@@ -128,13 +128,10 @@ def build(config: Config, agents: int) -> Domain:
     named = rules(task, agents)
     if spec.continuous:
         named = {name: _as_force(rule) for name, rule in named.items()}
-    # The first move is none.
-    rest = jnp.zeros((agents, 2)) if spec.continuous else jnp.zeros((agents,), jnp.int32)
     return Domain(
         name="particle",
         env=Particles(spec=spec, config=config),
         rules=named,
         headline="assigned" if "assigned" in named else "nearest",
         figures=("distance", "collisions", "success"),
-        default=lambda state: rest,
     )
