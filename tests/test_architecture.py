@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "serve": {"core", "train"},
     "report": {"core", "evaluate.statistics", "train.folder", "train.toml", "train.settings"},
     "session": {"core", "train", "evaluate", "report"},
+    "sweep": {"core", "train", "evaluate"},
     "presets": EVERYTHING,
     "reproduce": EVERYTHING,
     "testing": EVERYTHING,
@@ -43,7 +44,7 @@ WORK = {"reproduce._common.work"}
 """What trains and measures; the rest of `reproduce` plans and shows."""
 LIGHT = [
     *("core.discovery", "core.errors", "core.schema", "presets", "train.config"),
-    *(name for name in MODULES if name.split(".")[0] in ("cli", "report")),
+    *(name for name in MODULES if name.split(".")[0] in ("cli", "report", "sweep")),
     *(name for name in MODULES if name.startswith("reproduce.") and name not in WORK),
     *(name for name in MODULES if name.startswith("algorithms.") and "._" not in name),
     *(name for name in MODULES if name.startswith("domains.") and name.count(".") == 1),

@@ -14,6 +14,8 @@ class Options(Common):
     """How many."""
     preset: tuple[str, ...] = ()
     """Names."""
+    vary: tuple[str, ...] = ()
+    """Settings and values."""
 
 
 ROOTS = ("domain", "seed")
@@ -42,9 +44,15 @@ def test_values_may_be_negative_and_lists_may_grow():
     assert arguments.options.color is False
 
 
+def test_commas_of_what_is_varied_are_its_own():
+    arguments = line("--vary a.b=1,2..3 --vary=c=[1,2],[3]")
+    assert arguments.options.vary == ("a.b=1,2..3", "c=[1,2],[3]")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("--vary", "--vary: expected SETTING=VALUES, got nothing."),
         ("--rnu x", "--rnu: there is no such option. Did you mean '--run'?"),
         ("--sede 1", "--sede: there is no such option. Did you mean '--seed'?"),
         ("-x", "-x: there is no such option."),

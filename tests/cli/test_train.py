@@ -72,6 +72,19 @@ def test_status_is_the_exit_code(descant, session, status, signal, code):
     }
 
 
+def test_learners_are_scored_on_request(descant, session, stand_in):
+    session(evaluation=None)
+    scored = []
+    stand_in("descant.evaluate.session", validate_run=lambda run: scored.append(run) or {"a": 1})
+    assert "validation" not in json.loads(descant(f"train {TOYS} --run here --json").out)
+    result = descant(f"train {TOYS} --run here --score --json")
+    assert json.loads(result.out)["validation"] == {"a": 1}
+    assert scored == [Path("here")]
+    session("interrupted", 2, evaluation=None)
+    assert descant(f"train {TOYS} --run here --score").code == 130
+    assert len(scored) == 1
+
+
 def test_devices_and_hosts_are_no_settings_of_the_run(descant, session):
     calls = session()
     for given, wanted in (("", 1), ("--devices 2", 2), ("--devices all", "all")):

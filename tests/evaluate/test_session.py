@@ -9,8 +9,12 @@ import pytest
 from descant.core import discovery
 from descant.core.errors import UserError
 from descant.domains import cloud
-from descant.evaluate.session import _file, evaluate_domain
+from descant.evaluate import session
+from descant.evaluate.episodes import scenario_keys
+from descant.evaluate.session import _file, evaluate_domain, validate_run
 from descant.train.folder import RunFolder
+from descant.train.settings import defaults, with_values
+from descant.train.trained import Trained
 
 CONFIG = cloud.Config(servers=3, horizon=45, arrivals=30, energy_weight=0.5, utilisation=(1.0, 1.0))
 NAMES = ("random", "best-fit")
@@ -117,3 +121,34 @@ def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_o
     for damaged in ("{", "[1]", "{}"):
         folder.write_text("evaluation.json", damaged)
         assert _file(folder, other, replace=False) == "evaluation.json"
+
+
+def test_validation_meets_the_run_s_validation_scenarios_and_no_others(tmp_path, monkeypatch):
+    """Neither training nor the held-out comparison sees one of them."""
+    values = {"seed": 7, "train.validation": 3, "seeds": 2}
+    settings = with_values(defaults("cloud", "mappo"), values)
+    trained = Trained(settings, cloud.make(CONFIG), None, None, 5, (4, 5))  # pyright: ignore
+    monkeypatch.setattr(session, "load_trained", lambda run: trained)
+    met = []
+
+    def score(trained, keys, mode):
+        met.append((trained, keys, mode))
+        return SimpleNamespace(reward=np.array([[1.0, 2.0, np.nan], [3.0, 4.0, 5.0]]))
+
+    monkeypatch.setattr(session, "_score_learned", score)
+    found = validate_run(tmp_path)
+    ((scored, keys, mode),) = met
+    assert (mode, scored.domain.model, scored.domain.figures) == ("act", None, ())
+    assert (keys == scenario_keys("validation", 7, 3)).all()
+    for role, seed in (("training", 7), ("held-out", 7), ("held-out", session.SEED)):
+        others = scenario_keys(role, seed, 3)
+        assert not (keys[:, None] == others[None]).any()
+    kept = RunFolder(tmp_path).read_json("validation.json")
+    assert kept["values"] == [[1.0, 2.0, None], [3.0, 4.0, 5.0]]
+    assert (kept["iteration"], kept["selected"], kept["scenarios"]) == (5, [4, 5], 3)
+    assert found["seconds"] >= 0
+
+    none = with_values(settings, {"train.validation": 0})
+    monkeypatch.setattr(session, "load_trained", lambda run: replace(trained, settings=none))
+    with pytest.raises(UserError, match=r"train.validation: expected at least 1 to score on"):
+        validate_run(tmp_path)

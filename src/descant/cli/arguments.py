@@ -26,7 +26,10 @@ NAMED_METAVARS = {
     "preset": "NAME",
     "rules": "NAME,...",
     "run": "FOLDER",
+    "vary": "SETTING=VALUES",
 }
+WHOLE = ("vary",)
+"""Options whose text is one item with its commas; given again, they add another."""
 COLUMN = 34
 
 T = TypeVar("T")
@@ -209,12 +212,11 @@ def _option(
     try:
         if text is None:
             raise ValueError
-        return name, parse(kind, text)
+        return name, (text,) if name in WHOLE else parse(kind, text)
     except ValueError:
         got = "nothing" if text is None else show(text)
-        raise UserError(
-            f"{_flag(name)}: expected {expected(kind).removesuffix(' or none')}, got {got}."
-        ) from None
+        wanted = NAMED_METAVARS[name] if name in WHOLE else expected(kind).removesuffix(" or none")
+        raise UserError(f"{_flag(name)}: expected {wanted}, got {got}.") from None
 
 
 def _merged(name: str, old: Any, new: Any) -> Any:

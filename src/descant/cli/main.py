@@ -19,6 +19,7 @@ from descant.core.errors import DescantError, PlaceError, UserError, nearest
 
 COMMANDS = {
     "train": "train",
+    "sweep": "sweep",
     "evaluate": "evaluate",
     "compare": "compare",
     "report": "report",

@@ -1,7 +1,7 @@
 """The comparison of policies as a table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from descant.cli.output import plain
@@ -17,8 +17,15 @@ WORDS = 2
 def shown(evaluation: Mapping[str, Any], form: str) -> "str | Table":
     """The comparison as people read it: a coloured table for a `terminal`, `plain` aligned text,
     or a table in Markdown, `md`."""
-    draw = {"terminal": coloured, "plain": comparison, "md": markdown}[form]
-    return draw(plain(evaluation))
+    return laid_out(*_parts(plain(evaluation)), form)
+
+
+def laid_out(
+    name: str, rows: Sequence[Sequence[str]], words: Collection[int], form: str
+) -> "str | Table":
+    """A table under its name, as `shown` does it: the first row is its head, the columns of `words`
+    are text, and the last one says how a row compares."""
+    return {"terminal": _drawn, "plain": _text, "md": _markdown}[form](name, rows, words)
 
 
 def comparison(evaluation: Mapping[str, Any]) -> str:
@@ -28,36 +35,17 @@ def comparison(evaluation: Mapping[str, Any]) -> str:
     95 % interval; above 0 the reference is better. Where a bound is known it is the last row, and
     the gap to it is what a policy could still gain at most, also as a share of its own score.
     """
-    rows = [_header(evaluation), *_rows(evaluation)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [_aligned(row, widths) for row in rows]
-    return "\n".join([title(evaluation), "", *lines])
+    return _text(*_parts(evaluation))
 
 
 def coloured(evaluation: Mapping[str, Any]) -> "Table":
     """The same table for a terminal."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title(evaluation), box=box.SIMPLE_HEAD, title_justify="left")
-    header = _header(evaluation)
-    for i, name in enumerate(header):
-        justify = "left" if _is_text(i, len(header)) else "right"
-        table.add_column(Text(name), justify=justify, no_wrap=True)
-    for *cells, verdict in _rows(evaluation):
-        style = COLOURS.get(verdict, "")
-        table.add_row(*map(Text, cells), Text(verdict, style=style))
-    return table
+    return _drawn(*_parts(evaluation))
 
 
 def markdown(evaluation: Mapping[str, Any]) -> str:
     """The same table in Markdown."""
-    header, rows = _header(evaluation), _rows(evaluation)
-    sides = [":--" if _is_text(i, len(header)) else "--:" for i in range(len(header))]
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, sides, *rows)]
-    lines = [f"| {' | '.join(row)} |" for row in escaped]
-    return "\n".join([title(evaluation), "", *lines])
+    return _markdown(*_parts(evaluation))
 
 
 def title(evaluation: Mapping[str, Any]) -> str:
@@ -78,12 +66,57 @@ def verdict(low: float, high: float) -> str:
     return "worse" if high < 0 else "even"
 
 
+def decimals(means: Sequence[float | None]) -> int:
+    """Decimal places that give the largest mean four digits; all numbers get the same."""
+    largest = max((abs(mean) for mean in means if mean), default=1.0)
+    return min(max(3 - math.floor(math.log10(largest)), 0), 8)
+
+
+def number(value: float | None, places: int) -> str:
+    """A number with so many decimal places; `-` where there is none."""
+    return "-" if value is None else f"{value:.{places}f}"
+
+
 def ordered(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Learned policies first, in their own order, then rules from the best mean to the worst."""
     policies: Sequence[Mapping[str, Any]] = evaluation["policies"]
     learned = [policy for policy in policies if policy["kind"] == "learned"]
     rules = [policy for policy in policies if policy["kind"] != "learned"]
     return learned + sorted(rules, key=_worst_last)
+
+
+def _parts(evaluation: Mapping[str, Any]) -> tuple[str, list[list[str]], set[int]]:
+    """Title, rows, and which columns are text."""
+    rows = [_header(evaluation), *_rows(evaluation)]
+    columns = len(rows[0])
+    return title(evaluation), rows, {0, *range(columns - WORDS, columns)}
+
+
+def _text(name: str, rows: Sequence[Sequence[str]], words: Collection[int]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join([name, "", *(_aligned(row, widths, words) for row in rows)])
+
+
+def _drawn(name: str, rows: Sequence[Sequence[str]], words: Collection[int]) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    header, *body = rows
+    table = Table(title=name, box=box.SIMPLE_HEAD, title_justify="left")
+    for i, column in enumerate(header):
+        table.add_column(Text(column), justify="left" if i in words else "right", no_wrap=True)
+    for *cells, verdict in body:
+        style = COLOURS.get(verdict, "")
+        table.add_row(*map(Text, cells), Text(verdict, style=style))
+    return table
+
+
+def _markdown(name: str, rows: Sequence[Sequence[str]], words: Collection[int]) -> str:
+    header, *body = rows
+    sides = [":--" if i in words else "--:" for i in range(len(header))]
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in (header, sides, *body)]
+    return "\n".join([name, "", *(f"| {' | '.join(row)} |" for row in escaped)])
 
 
 def _header(evaluation: Mapping[str, Any]) -> list[str]:
@@ -96,15 +129,15 @@ def _header(evaluation: Mapping[str, Any]) -> list[str]:
 def _rows(evaluation: Mapping[str, Any]) -> list[list[str]]:
     policies = ordered(evaluation)
     bound = evaluation.get("bound")
-    places = _places([policy["mean"] for policy in policies])
+    places = decimals([policy["mean"] for policy in policies])
     rows = [_row(policy, places, bounded=bool(bound)) for policy in policies]
     if bound:
-        rows.append(["bound", _number(bound["mean"], places), *[""] * (len(rows[0]) - 2)])
+        rows.append(["bound", number(bound["mean"], places), *[""] * (len(rows[0]) - 2)])
     return rows
 
 
 def _row(policy: Mapping[str, Any], places: int, *, bounded: bool) -> list[str]:
-    own = [policy["name"], *(_number(policy[name], places) for name in ("mean", "std"))]
+    own = [policy["name"], *(number(policy[name], places) for name in ("mean", "std"))]
     if bounded:
         own.append(_gap(policy.get("gap"), places))
     difference = policy["difference"] or {"mean": None, "low": None, "high": None}
@@ -124,28 +157,14 @@ def _gap(gap: Mapping[str, float | None] | None, places: int) -> str:
     return f"{gap['mean']:.{places}f}{share}"
 
 
-def _is_text(column: int, columns: int) -> bool:
-    return column == 0 or column >= columns - WORDS
-
-
-def _places(means: Sequence[float | None]) -> int:
-    """Decimal places that give the largest mean four digits; all numbers get the same."""
-    largest = max((abs(mean) for mean in means if mean), default=1.0)
-    return min(max(3 - math.floor(math.log10(largest)), 0), 8)
-
-
-def _number(value: float | None, places: int) -> str:
-    return "-" if value is None else f"{value:.{places}f}"
-
-
 def _worst_last(policy: Mapping[str, Any]) -> float:
     mean = policy["mean"]
     return math.inf if mean is None else -mean
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(row: Sequence[str], widths: Sequence[int], words: Collection[int]) -> str:
     cells = (
-        cell.ljust(width) if _is_text(i, len(row)) else cell.rjust(width)
+        cell.ljust(width) if i in words else cell.rjust(width)
         for i, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
     return "  ".join(cells).rstrip()

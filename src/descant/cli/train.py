@@ -5,7 +5,7 @@ The same command again goes on where it stopped. Settings come from defaults, th
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from descant.cli.output import Output
 from descant.train.hosts import Hosts
 from descant.train.progress import phase
 from descant.train.settings import TABLES, Settings, defaults
+from descant.train.signals import graceful
 
 USAGE = "descant train [DOMAIN] [ALGORITHM] [OPTIONS] [--domain.NAME VALUE ...]"
 EXAMPLES = (
@@ -45,6 +46,9 @@ class Options(Tables):
     """Settings from a TOML file, such as the config.toml of a run."""
     preset: tuple[str, ...] = ()
     """Settings known by name, see `descant list`; may be given several times."""
+    score: bool = False
+    """At the end, score the learners on validation scenarios, too; kept as validation.json. This is
+    what `descant sweep` ranks by."""
     dry_run: bool = False
     """Print the settings as TOML, ready for --config, and do not train; with --verbose, also how
     large the run would be, and how long it would take by one iteration."""
@@ -69,7 +73,7 @@ OPTIONS = Options()
 
 def main(arguments: Arguments, output: Output) -> int:
     """Train, show the comparison, say what to do next."""
-    options, settings = arguments.options, either_reading(arguments, _resolved)
+    options, settings = arguments.options, either_reading(arguments, resolved)
     folder = config.folder(settings) if options.run is None else Path(options.run)
     hosts = None if options.hosts is None else Hosts.parse(options.hosts)
     if hosts is None or hosts.rank == 0:
@@ -109,6 +113,8 @@ def _train(
     )
     record = {"kind": "training", "run": folder, "status": result.status}
     record |= {"signal": result.signal, "evaluation": result.evaluation}
+    if options.score and first and result.status != "interrupted":
+        record["validation"] = _scored(settings, folder, output)
     if result.evaluation is not None:
         table = render.shown(result.evaluation, output.form)
         output.result(record, table)
@@ -122,6 +128,16 @@ def _train(
     else:
         output.say(f"{hosts}: done.")
     return 0
+
+
+def _scored(settings: Settings, folder: Path, output: Output) -> dict[str, Any]:
+    from descant.evaluate.session import validate_run
+
+    with (
+        graceful(idle=True, last=output.last),
+        phase(output.console, f"Meeting {settings.train.validation} validation scenarios"),
+    ):
+        return validate_run(folder)
 
 
 def _dry(settings: Settings, folder: Path, options: Options, output: Output) -> int:
@@ -156,13 +172,18 @@ def explained(arguments: Arguments) -> Settings:
     return config.resolve(*_names(arguments))
 
 
-def _resolved(arguments: Arguments) -> Settings:
+def resolved(arguments: Arguments, more: Sequence[str] = ()) -> Settings:
+    """The settings that a command line asks for, with `more` flags than are on it.
+
+    Raises:
+        UserError: one sentence for each thing that does not fit.
+    """
     options = arguments.options
     return config.resolve(
         *_names(arguments),
         options.preset,
         None if options.config is None else Path(options.config),
-        arguments.flags,
+        (*arguments.flags, *more),
         problems=arguments.problems,
     )
 

@@ -82,6 +82,39 @@ def evaluate_run(
     return evaluation
 
 
+def validate_run(run: Path) -> dict[str, Any]:
+    """The learned policies, as they are meant to be used, on the run's own validation scenarios;
+    kept in the run folder. Choices between runs look at these, never at held-out ones.
+
+    Raises:
+        UserError: the run cannot be used, or has no validation scenarios.
+        PlaceError: the run folder cannot be read or written.
+    """
+    start = time.perf_counter()
+    trained = load_trained(run)
+    settings = trained.settings
+    count, seed = settings.train.validation, settings.seed
+    if not count:
+        raise UserError("train.validation: expected at least 1 to score on, got 0.")
+    # Nobody asks for alignment or for curves here.
+    plain = dataclasses.replace(trained.domain, model=None, figures=())
+    keys = scenario_keys("validation", seed, count)
+    scores = _score_learned(dataclasses.replace(trained, domain=plain), keys, "act")
+    validation = {
+        "format": 1,
+        "kind": "validation",
+        "iteration": trained.iteration,
+        "selected": list(trained.selected),
+        "scenarios": count,
+        "scenario_seed": seed,
+        "mode": "act",
+        "values": np.asarray(scores.reward, np.float64).tolist(),
+        "seconds": time.perf_counter() - start,
+    }
+    RunFolder(run).write_json("validation.json", validation)
+    return validation
+
+
 def _file(
     folder: RunFolder, evaluation: Mapping[str, Any], replace: bool, named: bool = False
 ) -> str:

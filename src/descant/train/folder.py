@@ -116,7 +116,7 @@ class RunFolder:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"{self.path} is in use by {_holder(file)}. Wait for it, or choose another --run."
+                f"{self.path} is in use by {_holder(file)}. Wait for it, or choose another folder."
             ) from None
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

@@ -1,0 +1,1 @@
+"""Many training runs that differ in some settings, and which of them is best."""
