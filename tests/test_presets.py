@@ -62,3 +62,17 @@ def test_nothing_holds_an_actor_back_where_nodes_are_full(algorithm):
     known = settled(algorithm, "trace", domain_trace="somewhere")
     trust = [value for name, value in known.items() if name.endswith(".trust")]
     assert trust == [None]
+
+
+@pytest.mark.parametrize("algorithm", ["mappo", "ippo", "maipg", "qmix"])
+@pytest.mark.parametrize(("domain", "preset"), [("particle", "spread"), ("jaxmarl", "smax")])
+def test_small_worlds_have_settings_for_whoever_learns_by_proximal_ascent(
+    domain, preset, algorithm
+):
+    known = flatten(resolve(domain, algorithm, (preset,), None, []))
+    assert known["train.rollouts"] == 128
+    prefix = "algorithm" if algorithm == "mappo" else "algorithm.base"
+    if algorithm == "qmix":
+        assert known[f"{prefix}.hidden"] == flatten(resolve(domain, algorithm))[f"{prefix}.hidden"]
+    else:
+        assert known[f"{prefix}.net"] == ("mlp" if preset == "spread" else "gru")

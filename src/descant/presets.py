@@ -223,6 +223,56 @@ def _compared(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _spread(settings: Settings) -> dict[str, Any]:
+    """All is in sight, so nothing needs to be remembered; what an agent does shows within ten
+    ticks."""
+    return {
+        "train.rollouts": 128,
+        "train.iterations": 300,
+        "train.period": 10,
+        "train.scenarios": 200,
+    } | _proximal(
+        settings,
+        net="mlp",
+        hidden=64,
+        depth=2,
+        minibatch=800,
+        rate=5e-3,
+        critic_rate=5e-3,
+        discount=0.9,
+        entropy=0.01,
+        entropy_stop=1e-3,
+    )
+
+
+def _battle(settings: Settings) -> dict[str, Any]:
+    """Units see little at a time, so they remember."""
+    return {
+        "train.rollouts": 128,
+        "train.steps": 128,
+        "train.iterations": 92,
+        "train.period": 4,
+        "train.scenarios": 100,
+        "domain.env": "SMAX",
+    } | _proximal(
+        settings,
+        net="gru",
+        hidden=128,
+        minibatch=4096,
+        rate=2e-3,
+        critic_rate=2e-3,
+        entropy=1e-3,
+        entropy_stop=1e-4,
+    )
+
+
+def _proximal(settings: Settings, **values: Any) -> dict[str, Any]:
+    """Values of MAPPO and all that nest it, with four passes over all ticks; other algorithms keep
+    theirs."""
+    named = _base(settings, epochs=4, critic_epochs=4, minibatches=0, **values)
+    return named if named.keys() <= flatten(settings).keys() else {}
+
+
 PRESETS: dict[str, Preset] = {
     "paper": Preset(
         summary="The cluster of Yang & Liu (2026), Table 1: light load, energy decides (default)",
@@ -253,5 +303,15 @@ PRESETS: dict[str, Preset] = {
         summary="Yang & Liu (2026), Table 6: linear models, 200 or 500 iterations",
         domain="cloud",
         values=_published_linear,
+    ),
+    "spread": Preset(
+        summary="Particles that spread over landmarks: a million ticks, feed-forward",
+        domain="particle",
+        values=_spread,
+    ),
+    "smax": Preset(
+        summary="SMAX battles (extra jaxmarl): 1.5 million ticks, units that remember",
+        domain="jaxmarl",
+        values=_battle,
     ),
 }
