@@ -44,13 +44,13 @@ def run(place):
 
 
 def test_a_run(descant, calls, run):
-    result = descant(f"evaluate {run} --scenarios 9 --seed 3 --domain.servers 50")
+    result = descant(f"evaluate {run} --scenarios 9 --seed 3 --mode greedy --domain.servers 50")
     assert result.code == 0
     assert calls == [
         (
             run,
             {"scenarios": 9, "overrides": {"domain.servers": 50}, "seed": 3, "bound": True}
-            | {"replace": False, "rules": ()},
+            | {"replace": False, "rules": (), "mode": "greedy"},
         ),
     ]
     assert "random" in result.out

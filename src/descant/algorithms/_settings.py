@@ -1,6 +1,6 @@
 """Settings that some algorithms share, and what they ask of a domain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from descant.algorithms import mappo
@@ -39,6 +39,14 @@ class Critic:
                 raise UserError(
                     f"algorithm.critic.{name}: expected 0 to 1, got {getattr(self, name)}."
                 )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Settings of an actor-critic whose advantage comes from a critic of actions."""
+
+    base: mappo.Config = field(default_factory=lambda: mappo.Config(order="together"))
+    critic: Critic = field(default_factory=Critic)
 
 
 def check_together(config: mappo.Config, domain: "Domain", why: str) -> None:

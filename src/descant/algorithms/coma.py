@@ -5,7 +5,7 @@ Foerster et al. (2018), eq. 4, from one critic of actions that sees the world.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from descant.algorithms import _settings, mappo
@@ -18,11 +18,8 @@ TABLE = mappo.TABLE | {"credit": "counterfactual -> standardise"}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(_settings.Judged):
     """COMA."""
-
-    base: mappo.Config = field(default_factory=lambda: mappo.Config(order="together"))
-    critic: _settings.Critic = field(default_factory=_settings.Critic)
 
 
 def make(config: Config, domain: Domain) -> ActorCritic:

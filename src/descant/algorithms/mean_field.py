@@ -6,7 +6,7 @@ and everybody else where it is not. An agent learns what its action gained besid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from descant.algorithms import _settings, mappo
@@ -22,11 +22,8 @@ TABLE = mappo.TABLE | {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(_settings.Judged):
     """Mean-field actor-critic."""
-
-    base: mappo.Config = field(default_factory=lambda: mappo.Config(order="together"))
-    critic: _settings.Critic = field(default_factory=_settings.Critic)
 
 
 def make(config: Config, domain: Domain) -> ActorCritic:

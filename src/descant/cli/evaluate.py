@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from descant.cli import config, render
 from descant.cli.arguments import Arguments, Tables, either_reading
@@ -38,6 +39,9 @@ class Options(Tables):
     """Held-out scenarios, the same for every policy."""
     seed: int | None = None
     """Seed of the scenarios; the usual held-out ones when left out."""
+    mode: Literal["act", "sampled", "greedy"] = "act"
+    """For a run: how its policy plays, as it is meant to be used, drawn from it, or every agent's
+    most likely action."""
     rules: tuple[str, ...] = ()
     """Rules to play, by name; all of the domain's when left out."""
     preset: tuple[str, ...] = ()
@@ -126,6 +130,7 @@ def _run(arguments: Arguments, output: Output) -> Callable[[], dict]:
             scenarios=options.scenarios,
             overrides=overrides,
             seed=options.seed,
+            mode=options.mode,
             bound=options.bound,
             replace=options.replace,
             rules=options.rules,
