@@ -2,7 +2,8 @@
 
     python docs/generate.py
 
-A row is a module: the name is what its docstring begins with, the cells are its `TABLE`.
+A row is a module: the name is what its docstring begins with, the cells are its `TABLE`; its
+`DOMAIN`, if there is one, is where its command leads.
 """
 
 from pathlib import Path
@@ -38,7 +39,8 @@ def _row(name: str) -> tuple[str, ...]:
     module = discovery.load("algorithms", name)
     title = discovery.summary(module).partition(":")[0]
     cells = (module.TABLE[cell] for cell in CELLS)
-    return (f"[{title}](docs/algorithms/{name}.md)", f"`descant train cloud {name}`", *cells)
+    command = f"`descant train {getattr(module, 'DOMAIN', 'cloud')} {name}`"
+    return (f"[{title}](docs/algorithms/{name}.md)", command, *cells)
 
 
 if __name__ == "__main__":

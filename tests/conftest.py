@@ -30,6 +30,7 @@ CHECKED = (
     *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),
     *(f"algorithms._{name}" for name in ("actor_critic", "action_critic", "judges", "value")),
     *("train.collect", "train.loop", "evaluate.episodes"),
+    *("algorithms._localised", "evaluate.objectives"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")

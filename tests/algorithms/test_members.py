@@ -14,11 +14,19 @@ from toys import balance
 def test_contract(name):
     module = discovery.load("algorithms", name)
     config = module.Config()
+    small = {type(x): x for x in (SMALL, TINY)}
     base = getattr(config, "base", config)
-    small = next(x for x in (SMALL, TINY) if type(x) is type(base))
     if config is base:
-        config = small
+        config = small.get(type(config), config)
     else:
         known = {name: getattr(base, name) for name in ("net", "sharing") if hasattr(base, name)}
-        config = replace(config, base=replace(small, **known))
-    check_algorithm(lambda d: module.make(config, d), balance.make(balance.Config()))
+        config = replace(config, base=replace(small[type(base)], **known))
+    check_algorithm(lambda d: module.make(config, d), world_of(module))
+
+
+def world_of(module):
+    """The toy, or for algorithms that take another kind of domain, a small one of that."""
+    if not hasattr(module, "DOMAIN"):
+        return balance.make(balance.Config())
+    domain = discovery.load("domains", module.DOMAIN)
+    return domain.make(domain.Config(agents=5, horizon=6))

@@ -53,6 +53,34 @@ b        -40.00  4.12              -             +2.00  [-1.00, +5.00]    even
 bound    -28.50"""
 
 
+OBJECTIVE = {
+    "discount": 0.9,
+    "exact": True,
+    "value": 0.39811,
+    "groups": {"kl": -0.0123, "linear": 0.5},
+    "violation": {"total": 0.25, "worst": 0.125},
+    "optimum": {"value": 0.413, "bound": 0.4131},
+    "gap": {"mean": 0.01499, "relative": 0.03629},
+}
+UTILITY = (
+    "Utility of the learned policy (exact, discount 0.9): 0.39811 (kl -0.0123, linear 0.5); no "
+    "policy exceeds 0.4131, so the gap is at most 0.015, 3.63 %; constraints are violated by 0.25 "
+    "in all, 0.12 at most."
+)
+
+
+def test_utilities_stand_below_the_table():
+    told = {**EVALUATION, "objective": OBJECTIVE}
+    assert comparison(told) == f"{TEXT}\n\n{UTILITY}"
+    assert shown(told, "md").endswith(f"\n\n{UTILITY}")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(coloured(told))
+    assert "Utility of the learned policy" in console.file.getvalue()
+    unknown = OBJECTIVE | {"exact": False, "optimum": None, "gap": None, "violation": None}
+    said = comparison({**EVALUATION, "objective": unknown}).splitlines()[-1]
+    assert said.startswith("Utility of the learned policy (estimated") and said.endswith("0.5).")
+
+
 def test_learned_first_then_rules_from_best_to_worst():
     assert [p["name"] for p in ordered(EVALUATION)] == ["learned", "oracle", "best-fit", "random"]
 

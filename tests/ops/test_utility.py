@@ -74,6 +74,10 @@ def table():
                 3 * (2 + np.sum((nu(x) + D) * np.log(nu(x) + D))) * spread(-np.log(nu(x) + D) - 1)
             ),
         ),
+        "margin": (
+            u.Margin(utility=u.Entropy(delta=D), least=0.3),
+            lambda x: spread(-np.log(nu(x) + D) - 1),
+        ),
         "mean-variance": (
             u.MeanVariance(reward=REWARD, aversion=0.7),
             lambda x: REWARD - 0.7 * (REWARD**2 - 2 * REWARD * (REWARD * x).sum()),

@@ -25,6 +25,32 @@ def width(table):
     return float(high.replace("−", "-")) - float(low.replace("−", "-"))
 
 
+def test_utilities_are_shown_with_what_no_policy_exceeds(fabricate):
+    run = fabricate("u")
+    path = run / "evaluation.json"
+    found = json.loads(path.read_text())
+    assert records.read(run).evaluation.objective is None
+    found["objective"] = {
+        "value": 0.398,
+        "discount": 0.9,
+        "exact": True,
+        "groups": {"kl": -0.01, "linear": 0.5},
+        "optimum": {"value": 0.413, "bound": 0.4131},
+    }
+    path.write_text(json.dumps(found))
+    objective = records.read(run).evaluation.objective
+    table = tables.utilities(objective)
+    for part in ("the team", "kl", "linear", "0.41310", "0.01510, 3.66\u00a0% of that", "Exact"):
+        assert part in table, part
+    found["objective"] |= {"optimum": None, "exact": False}
+    path.write_text(json.dumps(found))
+    table = tables.utilities(records.read(run).evaluation.objective)
+    assert "not known" in table and "Estimated from held-out episodes" in table
+    found["objective"]["value"] = "high"
+    path.write_text(json.dumps(found))
+    assert records.read(run).evaluation.objective is None
+
+
 def test_runs_on_the_same_scenarios_are_compared_by_scenario(runs):
     paired = tables.learned_policies(runs)
     apart = tables.learned_policies([reseed(runs[0]), runs[1]])

@@ -9,6 +9,7 @@ import numpy as np
 from descant.reproduce._common.jobs import Job, Rules, Score, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.targets import Target
+from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
 
 RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
@@ -36,7 +37,49 @@ def result(job: Job) -> dict[str, Any]:
         }
         bound = {"mean": -33.0} if job.bound else None
         return {"kind": "rules", "values": values, "bound": bound, "seconds": 1.0}
+    if isinstance(job, Measure):
+        record = MEASURED[job.what](dict(job.values), random)
+        return {"kind": "utilities", "what": job.what, "seconds": 1.0, "record": record}
     return {"kind": "variance", "seconds": 1.0, "record": _noise(job.agents, random)}
+
+
+def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    closed = values["alpha"] / 2
+    measured = closed * (1 + 0.05 * random.normal())
+    errors = {str(k): 0.5 * measured**k for k in values["radii"]}
+    factors = {"closed": closed, "measured": measured, "certified": 0.8, "light cone": 0.9}
+    return factors | {"errors": errors}
+
+
+def _noisy(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    size = (0.7 if values["critic"] == "cone" else 1.0) * values["rollouts"] ** -0.5
+    found = {}
+    for radius in values["radii"]:
+        bias, noise = 0.5 * 0.4**radius, 8 * size * (2 * radius + 1) ** 0.5
+        error = float(np.hypot(bias, noise))
+        found[str(radius)] = {"bias": bias, "noise": noise, "error": error}
+    return found
+
+
+def _learnt(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = [{"value": 0.3, "gap": 0.1, "share": 0.25, "iteration": 0}]
+    for i in range(1, 11):
+        gap = 0.1 / (1 + i) + 1e-3 * random.random()
+        row = {"value": 0.4 - gap, "gap": gap, "share": gap / 0.4, "seconds": 1.0 * i}
+        rows.append(row | {"iteration": i * values["period"]})
+    if "entropy" in values["world"]:
+        rows = [row | {"violation": 0.2 / (1 + i)} for i, row in enumerate(rows)]
+    return {"optimum": 0.4, "bound": 0.4, "compiling": 9.0, "rows": rows}
+
+
+def _local(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    return {
+        str(s): {"measured": 0.2 + 0.01 * s, "certified": 0.7, "spectral radius": 0.5 + 0.01 * s}
+        for s in values["sharpness"]
+    }
+
+
+MEASURED = {"decay": _decayed, "noise": _noisy, "training": _learnt, "locality": _local}
 
 
 def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:

@@ -17,7 +17,8 @@ WORDS = 2
 def shown(evaluation: Mapping[str, Any], form: str) -> "str | Table":
     """The comparison as people read it: a coloured table for a `terminal`, `plain` aligned text,
     or a table in Markdown, `md`."""
-    return laid_out(*_parts(plain(evaluation)), form)
+    draw = {"terminal": coloured, "plain": comparison, "md": markdown}[form]
+    return draw(plain(evaluation))
 
 
 def laid_out(
@@ -35,17 +36,19 @@ def comparison(evaluation: Mapping[str, Any]) -> str:
     95 % interval; above 0 the reference is better. Where a bound is known it is the last row, and
     the gap to it is what a policy could still gain at most, also as a share of its own score.
     """
-    return _text(*_parts(evaluation))
+    return _below(_text(*_parts(evaluation)), evaluation)
 
 
 def coloured(evaluation: Mapping[str, Any]) -> "Table":
     """The same table for a terminal."""
-    return _drawn(*_parts(evaluation))
+    table = _drawn(*_parts(evaluation))
+    table.caption, table.caption_justify = utility(evaluation), "left"
+    return table
 
 
 def markdown(evaluation: Mapping[str, Any]) -> str:
     """The same table in Markdown."""
-    return _markdown(*_parts(evaluation))
+    return _below(_markdown(*_parts(evaluation)), evaluation)
 
 
 def title(evaluation: Mapping[str, Any]) -> str:
@@ -57,6 +60,33 @@ def title(evaluation: Mapping[str, Any]) -> str:
         f"{evaluation['domain']}: reward on {evaluation['scenarios']} held-out scenarios"
         f"{learners}{changed}, higher is better"
     )
+
+
+def utility(evaluation: Mapping[str, Any]) -> str | None:
+    """What the learned policy has of the team's objective, where there is one: in all, by groups of
+    agents, and against what no policy exceeds."""
+    found = evaluation.get("objective")
+    if not found:
+        return None
+    groups = ", ".join(f"{name} {value:.4g}" for name, value in found["groups"].items())
+    said = (
+        f"Utility of the learned policy ({'exact' if found['exact'] else 'estimated'}, discount "
+        f"{found['discount']:g}): {found['value']:.5g} ({groups})"
+    )
+    if gap := found.get("gap"):
+        share = "" if gap["relative"] is None else f", {gap['relative']:.2%}".replace("%", " %")
+        most = found["optimum"]["bound"]
+        said += f"; no policy exceeds {most:.5g}, so the gap is at most {gap['mean']:.2g}{share}"
+    if short := found.get("violation"):
+        said += f"; constraints are violated by {short['total']:.3g} in all"
+        said += f", {short['worst']:.2g} at most"
+    return f"{said}."
+
+
+def _below(table: str, evaluation: Mapping[str, Any]) -> str:
+    """A table with the sentence under it."""
+    said = utility(evaluation)
+    return f"{table}\n\n{said}" if said else table
 
 
 def verdict(low: float, high: float) -> str:

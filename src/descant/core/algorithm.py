@@ -113,6 +113,11 @@ class AbstractPolicy(eqx.Module):
     def act(self, observation: Observation, key: Key) -> Action:
         """Actions as the policy is meant to be used once trained."""
 
+    def by_state(self) -> Float[Array, "N S A"] | None:
+        """Chances of each agent's actions by its own state on a network, where the policy reads
+        nothing else; None where it may."""
+        return None
+
     @abc.abstractmethod
     def assess(
         self,

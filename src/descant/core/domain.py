@@ -8,7 +8,7 @@ from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
 from descant.core.network import AbstractNetwork
 from descant.core.types import Action, Key, Observation, PyTree
-from descant.core.utility import AbstractObjective
+from descant.core.utility import AbstractObjective, AbstractOracle
 
 Rule = Callable[[PyTree, Observation, Key], Action]
 """A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole
@@ -37,3 +37,7 @@ class Domain:
     comes nearest to doing nothing, or any choice, as long as it does not look at the action."""
     objective: AbstractObjective | None = None
     """What the team wants of its occupancies, where that is more than a mean reward."""
+    constraint: AbstractObjective | None = None
+    """What every agent is to have at least 0 of, as `local` has it."""
+    exact: Callable[[float], AbstractOracle] | None = None
+    """Exact answers about the network at a discount, where there are any."""

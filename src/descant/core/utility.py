@@ -79,6 +79,22 @@ class AbstractObjective(eqx.Module):
         """
 
 
+class AbstractOracle(abc.ABC):
+    """Exact answers about a network at one discount, computed on the host."""
+
+    @abc.abstractmethod
+    def occupancy(self, chances: Float[np.ndarray, "N S A"]) -> Float[np.ndarray, "N S A"]:
+        """Where agents spend their time, given their chances by own state."""
+
+    @abc.abstractmethod
+    def bracket(self, objective: AbstractObjective) -> tuple[float, float]:
+        """What some policy reaches, and what none exceeds.
+
+        Raises:
+            UserError: that is not known for this objective.
+        """
+
+
 def exact_value(objective: AbstractObjective, occupancy: Float[np.ndarray, "N S A"]) -> float:
     """The team's value in double precision."""
     with jax.enable_x64(True):

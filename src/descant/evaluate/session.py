@@ -22,6 +22,7 @@ from descant.evaluate.episodes import (
     score,
     score_rules,
 )
+from descant.evaluate.objectives import reached
 from descant.evaluate.statistics import paired_difference, probability_of_improvement
 from descant.train.folder import RunFolder
 from descant.train.trained import Trained, load_trained
@@ -70,6 +71,7 @@ def evaluate_run(
         "mode": mode,
         "scenario_seed": SEED if seed is None else seed,
         "overrides": dict(overrides or {}),
+        "objective": reached(trained, keys, bound=bound),
         "seconds": time.perf_counter() - start,
     }
     name = None if overrides else _file(RunFolder(run), evaluation, replace, bool(rules))

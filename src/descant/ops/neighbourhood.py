@@ -4,18 +4,60 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
+WASTE = 4
+"""Entries of padded lists for each that leads to somebody, up to which lists are faster."""
 
-def near_sum(x: Float[Array, "*b N"], index: Int[Array, "N K"]) -> Float[Array, "*b N"]:
-    r"""$y_i = \sum_{j \in B_i} x_j$ over padded lists, for graphs in which all have about as many
-    neighbours. Column after column: all terms side by side would be K times the input."""
+
+def near_sum(
+    x: Float[Array, "*b N"], index: Int[Array, "N K"], weight: Float[Array, "N K"] | None = None
+) -> Float[Array, "*b N"]:
+    r"""$y_i = \sum_{j \in B_i} w_{ij} x_j$ over padded lists, for graphs in which all have about as
+    many neighbours; weights are 1 where none are given. Column after column: all terms side by side
+    would be K times the input."""
     wide = jnp.concatenate([x, jnp.zeros((*x.shape[:-1], 1), x.dtype)], axis=-1)
 
-    def add(total, column):
-        return total + wide[..., column], None
+    def add(total, now):
+        column, counts = now
+        term = wide[..., column]
+        return total + (term if counts is None else jnp.broadcast_to(counts, x.shape) * term), None
 
-    return jax.lax.scan(add, jnp.zeros_like(x), index.T)[0]
+    columns = index.T, None if weight is None else weight.T
+    return jax.lax.scan(add, jnp.zeros_like(x), columns)[0]
+
+
+Ring = Int[Array, "N _"] | tuple[Int[Array, " P"], Int[Array, " P"]]
+"""Those at some distances: padded lists, or one list of centres and members."""
+
+
+def ring_of(member: Int[np.ndarray, "N K"]) -> Ring:
+    """Padded lists as they are, or, where hubs make most of them padding, one list of pairs."""
+    there = member < len(member)
+    if member.size <= WASTE * there.sum():
+        return jnp.asarray(member)
+    centre, slot = np.nonzero(there)
+    return jnp.asarray(centre, jnp.int32), jnp.asarray(member[centre, slot])
+
+
+def heard(ring: Ring) -> int:
+    """Pairs in it."""
+    if isinstance(ring, tuple):
+        return len(ring[0])
+    return int(jnp.sum(ring < ring.shape[0]))
+
+
+def near_codes(
+    state: Int[Array, "*b N"], index: Int[Array, "N K"], states: int
+) -> Int[Array, "*b N"]:
+    """`core.network.codes` in JAX, column after column."""
+    wide = jnp.concatenate([state, jnp.zeros((*state.shape[:-1], 1), state.dtype)], axis=-1)
+
+    def add(code, column):
+        return code * states + wide[..., column].astype(jnp.int32), None
+
+    return jax.lax.scan(add, jnp.zeros(state.shape, jnp.int32), index.T[::-1])[0]
 
 
 def pair_sum(
@@ -33,7 +75,7 @@ def pair_sum(
 
 
 def ring_sum(
-    x: Float[Array, "T *b N"], rings: Sequence[Int[Array, "N _"]], lags: Sequence[int | float]
+    x: Float[Array, "T *b N"], rings: Sequence[Ring], lags: Sequence[int | float]
 ) -> Float[Array, "T *b N"]:
     r"""$y_i(t) = \sum_d \sum_{j : d(i, j) = d} x_j(t + \ell_d)$: what comes from farther away is
     read from a later tick on, and nothing follows the last tick.
@@ -44,6 +86,14 @@ def ring_sum(
     total = jnp.zeros_like(x)
     for index, lag in zip(rings, lags, strict=True):
         if lag < x.shape[0]:
-            late = near_sum(x[int(lag) :], index)
+            late = _around(x[int(lag) :], index)
             total = total.at[: late.shape[0]].add(late)
     return total
+
+
+def _around(x: Float[Array, "T *b N"], ring: Ring) -> Float[Array, "T *b N"]:
+    if not isinstance(ring, tuple):
+        return near_sum(x, ring)
+    centre, member = ring
+    # Tick after tick: what is read side by side is as long as the list of pairs.
+    return jax.lax.map(lambda now: pair_sum(now, centre, member), x)

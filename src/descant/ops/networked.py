@@ -5,12 +5,14 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.domain import Rule
 from descant.core.env import AbstractEnv
-from descant.core.network import AbstractNetwork, listed
+from descant.core.network import AbstractNetwork
 from descant.core.types import Key, Observation, Spec, Step, World
+from descant.ops.neighbourhood import near_sum
 
 
 class State(NamedTuple):
@@ -51,10 +53,9 @@ class Networked(AbstractEnv):
         network = self.network
         besides = jnp.arange(1, network.states)
         own = (state.local[:, None] == besides[None]).astype(jnp.float32)
-        next_to = network.hops == 1
-        there = listed(state.local, network.near)[..., None] == besides[None, None]
-        many = jnp.maximum(jnp.sum(next_to, axis=1), 1)
-        share = jnp.sum(there & next_to[..., None], axis=1) / many[:, None]
+        many = jnp.asarray(np.maximum(network.graph.degree, 1), jnp.float32)
+        neighbours = jnp.where(network.hops == 1, network.near, self.spec.agents)
+        share = near_sum(own.T, neighbours).T / many[:, None]
         clock = (state.time / self.spec.horizon)[None]
         return Observation(
             local=jnp.concatenate([own, share], axis=-1),
@@ -70,11 +71,23 @@ class Networked(AbstractEnv):
         return jax.random.uniform(key, (self.spec.agents,))
 
 
+def states_of(observation: Observation, states: int) -> Int[Array, "*b N"]:
+    """Local states, read back from what `Networked.observe` says of them."""
+    own = observation.local[..., : states - 1].astype(jnp.int32)
+    besides = jnp.expand_dims(jnp.arange(1, states), range(own.ndim - 1))
+    return jnp.sum(own * besides, axis=-1)
+
+
 def drawn(chances: Float[Array, "N S"], level: Float[Array, " N"]) -> Int[Array, " N"]:
     """The states that chance picks at given levels in [0, 1)."""
-    passed = level[:, None] >= jnp.cumsum(chances, axis=-1)[:, :-1]
     small = chances.shape[-1] <= jnp.iinfo(jnp.int8).max
-    return jnp.sum(passed, axis=-1).astype(jnp.int8 if small else jnp.int32)
+    state = jnp.zeros(level.shape, jnp.int8 if small else jnp.int32)
+    passed = jnp.zeros_like(level)
+    # State by state: a cumulative sum would look all laws up again for each.
+    for column in range(chances.shape[-1] - 1):
+        passed = passed + chances[:, column]
+        state = state + (level >= passed).astype(state.dtype)
+    return state
 
 
 def world(network: AbstractNetwork, horizon: int) -> Networked:

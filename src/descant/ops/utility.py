@@ -249,6 +249,28 @@ class Barrier(AbstractUtility):
         return shape + _positive("weight", self.weight) + _positive("slack", self.slack)
 
 
+class Margin(AbstractUtility):
+    r"""$g(\lambda) - c$: what another utility has beyond its least value; below 0 where it falls
+    short, as in a constraint."""
+
+    utility: AbstractUtility
+    least: float | Array
+
+    def __call__(self, occupancy: Float[Array, "S A"]) -> Scalar:
+        """Its value."""
+        return self.utility(occupancy) - self.least
+
+    @property
+    def concave(self) -> bool:
+        return self.utility.concave
+
+    def bound(self, states: int, actions: int) -> float | None:
+        return self.utility.bound(states, actions)
+
+    def problems(self, states: int, actions: int, lead: tuple[int, ...] = ()) -> list[str]:
+        return self.utility.problems(states, actions, lead)
+
+
 class Shortfall(AbstractUtility):
     r"""$-\tfrac{\eta}2 (c - g(\lambda))_+^2$: what another utility is short of its least value is
     charged by the square."""

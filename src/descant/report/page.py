@@ -14,7 +14,7 @@ from descant.report.drawing import RUN_COLOURS
 from descant.report.headline import BEST_FIT, headline, subject, title
 from descant.report.markup import Html, join, short, tag
 from descant.report.numbers import count, number, percent, plural
-from descant.report.records import NAME, Evaluation, Record, read
+from descant.report.records import NAME, Evaluation, Objective, Record, read
 
 FOOTER = f"Written by descant {__version__} from the records in the run folders."
 
@@ -133,8 +133,10 @@ def _joint_learning(records: Sequence[Record]) -> Html:
 def _run(record: Record, position: int, *, alone: bool) -> Html:
     level = 2 if alone else 3
     key = f"r{position}"
+    objective = record.evaluation.objective if record.evaluation else None
     parts = [
         ("Against the rules", _rules(record, key)),
+        *([("Utilities", _utilities(record, objective, key))] if objective else []),
         ("Learning", _learning(record, key)),
         ("Alignment of the reference", join(_alignment(record, key), _guided(record, key))),
         ("One episode", _episode(record, key)),
@@ -167,6 +169,40 @@ def _rules(record: Record, key: str) -> Html:
     )
     shown = figure(drawn, caption) if drawn else missing("No differences were measured.")
     return join(note, shown, tables.against_rules(found))
+
+
+def _utilities(record: Record, found: Objective, key: str) -> Html:
+    """What the team has of its objective, and how that grew where training recorded it."""
+    names = [n for n in record.metrics.series if n == "objective" or n.startswith("utility_")]
+    curves = [
+        figures.Curve(
+            name.removeprefix("utility_"),
+            record.metrics.iteration,
+            record.metrics.series[name],
+            f"run-{i % RUN_COLOURS}",
+        )
+        for i, name in enumerate(n for n in names if record.metrics.first(n))
+    ]
+    shown = tables.utilities(found)
+    if not curves:
+        return shown
+    caption = join(
+        "As estimated during training from the occupancies of its rollouts; ",
+        "objective is the team's, the others are means over groups of agents.",
+        _heard(record),
+        _thinned(record.metrics.iteration.size, "iterations"),
+    )
+    drawn = figures.learning(curves, [], "Utility", f"{key}-utility")
+    return join(shown, figure(drawn, caption))
+
+
+def _heard(record: Record) -> str | None:
+    """What agents hear from one another, where training recorded it."""
+    found = [record.metrics.first(name) for name in ("messages", "bytes")]
+    if None in found:
+        return None
+    messages, size = (count(float(np.nanmean(x[1]))) for x in found if x is not None)
+    return f" For one update an agent hears {messages} numbers of others, {size} bytes."
 
 
 def _learning(record: Record, key: str) -> Html:

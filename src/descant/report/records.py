@@ -47,6 +47,19 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Objective:
+    """What a team has of a function of its occupancies."""
+
+    value: float
+    discount: float | None
+    exact: bool
+    groups: dict[str, float]
+    """Mean utility of each group of agents."""
+    most: float | None
+    """What no policy exceeds."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores on held-out scenarios, best first."""
 
@@ -61,6 +74,8 @@ class Evaluation:
     alignment: dict[str, dict[str, float]]
     bound: float | None
     """A mean score that no policy can exceed on these scenarios."""
+    objective: Objective | None
+    """Of the learned policy, where the team wants more than a mean reward."""
 
     @property
     def learned(self) -> Policy | None:
@@ -296,6 +311,21 @@ def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
         model=_name(alignment.get("model")),
         alignment=usual,
         bound=_mean(found.get("bound")),
+        objective=_objective(found.get("objective")),
+    )
+
+
+def _objective(found: object) -> Objective | None:
+    value = numeric(found.get("value")) if isinstance(found, dict) else None
+    if not isinstance(found, dict) or value is None:
+        return None
+    optimum = found.get("optimum")
+    return Objective(
+        value=value,
+        discount=numeric(found.get("discount")),
+        exact=found.get("exact") is True,
+        groups=_numbers(found.get("groups")),
+        most=numeric(optimum.get("bound")) if isinstance(optimum, dict) else None,
     )
 
 

@@ -13,7 +13,7 @@ from descant.report.figures import MOST_ROWS
 from descant.report.headline import BEST_FIT, bracket, relative, score, subject, title
 from descant.report.markup import Html, escape, join, short, tag
 from descant.report.numbers import NONE, count, digits, duration, number, percent, plural
-from descant.report.records import NAME, Evaluation, Policy, Record, numeric
+from descant.report.records import NAME, Evaluation, Objective, Policy, Record, numeric
 
 VALUE = 200
 """Characters shown of one configuration value; a longer one ends in an ellipsis."""
@@ -85,6 +85,28 @@ def against_rules(evaluation: Evaluation) -> Html:
     )
     marked = frozenset(i for i, p in enumerate(shown) if p.learned)
     return table(head + names, rows, caption, name="Scores of all policies", marked=marked)
+
+
+def utilities(objective: Objective) -> Html:
+    """The learned policy's utility, in all and by groups, and what no policy exceeds."""
+    rows = [("the team", objective.value), *objective.groups.items()]
+    if objective.most is not None:
+        rows.append(("no policy exceeds", objective.most))
+    gap = None if objective.most is None else objective.most - objective.value
+    caption = join(
+        "Exact" if objective.exact else "Estimated from held-out episodes",
+        f", at discount {number(objective.discount)}. The team's is a function of all agents' ",
+        "occupancies; of each group, the mean.",
+        f" The gap to what no policy exceeds is {_share(gap, objective.most)}.",
+    )
+    cells = [(name, number(value, 5)) for name, value in rows]
+    return table(["", "utility"], cells, caption, name="Utilities")
+
+
+def _share(gap: float | None, most: float | None) -> str:
+    if gap is None or most is None:
+        return "not known"
+    return number(gap, 5) + (f", {percent(gap / abs(most), 2)} of that" if most else "")
 
 
 def learned_policies(records: Sequence[Record]) -> Html:

@@ -7,6 +7,7 @@ import pytest
 
 from descant.core.errors import UserError
 from descant.core.graph import Graph
+from descant.core.network import AbstractNetwork
 from descant.domains import voter
 from descant.domains.voter.world import voters
 from descant.evaluate.episodes import score_rules
@@ -18,6 +19,15 @@ def test_the_law_by_hand():
     chances = network.chances(jnp.array([1, 0, 1]), jnp.array([1, 0, 0]))
     ones = [0.4 * 0.9, 0.6 + 0.4 * 0.1, 0.4 * 0.1]
     np.testing.assert_allclose(chances[:, 1], ones, rtol=1e-6)
+
+
+def test_all_laws_at_once_are_those_of_each_agent():
+    graph = graphs.small_world(12, seed=3)
+    network, rng = voters(graph, alpha=0.7, low=0.2), np.random.default_rng(0)
+    for _ in range(5):
+        state, action = jnp.asarray(rng.integers(0, 2, (2, 12)))
+        truth = AbstractNetwork.chances(network, state, action)
+        np.testing.assert_allclose(network.chances(state, action), truth, atol=1e-6)
 
 
 def test_who_is_alone_looks_at_itself():

@@ -7,14 +7,20 @@ import pytest
 from descant.core.errors import UserError
 from descant.reproduce._common import targets
 
-WANTED = "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling"
+WANTED = {
+    "dgpg": "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling",
+    "utilities": "decay radius scaling utilities safety certificate",
+}
 
 
 def test_a_folder_is_the_registry():
-    folder = Path(targets.__file__).parents[1] / "dgpg"
-    files = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
-    assert targets.names() == sorted(f"dgpg.{name}" for name in files)
-    assert set(targets.names()) == {f"dgpg.{name}" for name in WANTED.split()}
+    found = []
+    for family in WANTED:
+        folder = Path(targets.__file__).parents[1] / family
+        files = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")]
+        found += sorted(f"{family}.{name}" for name in files)
+    assert targets.names() == found
+    assert set(found) == {f"{family}.{n}" for family, ns in WANTED.items() for n in ns.split()}
 
 
 @pytest.mark.parametrize("name", targets.names())

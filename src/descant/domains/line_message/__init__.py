@@ -22,10 +22,10 @@ class Config:
     helper: float = 0.1
     """What a tick with the message pays all but the first agent, which gets 1."""
     entropy: float = 0.0
-    """Least entropy of an agent's share of time with the message, in nats; falling short is
-    charged by the square."""
+    """Least entropy of an agent's share of time with the message, in nats; 0 asks for none."""
     weight: float = 1.0
-    """What that counts, half of it times the squared shortfall."""
+    """What falling short counts in the utility, half of it times the square; with 0 only algorithms
+    that keep constraints know of it."""
     horizon: int = 125
     """Ticks of an episode."""
 

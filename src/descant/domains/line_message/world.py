@@ -13,7 +13,7 @@ from descant.domains.line_message import Config
 from descant.ops import networked
 from descant.ops.graphs import line
 from descant.ops.rules import always, anything
-from descant.ops.utility import Entropy, Linear, Mean, Shortfall, Weighted, everybody
+from descant.ops.utility import Entropy, Linear, Margin, Mean, Shortfall, Weighted, everybody
 
 
 class LineMessage(AbstractNetwork):
@@ -76,10 +76,17 @@ def objective(config: Config, network: LineMessage) -> Mean:
     agents = config.agents
     table = jnp.zeros((agents, 2, 2)).at[:, 1].set(network.pay[:, None])
     wants: AbstractUtility = Linear(reward=table)
-    if config.entropy:
+    if config.entropy and config.weight:
         floor = Shortfall(utility=Entropy(), least=config.entropy, weight=config.weight)
         wants = Weighted(parts=(wants, floor), weights=(1.0, 1.0))
     return everybody(wants, agents, each=True)
+
+
+def constraint(config: Config) -> Mean | None:
+    """Least entropies, where there are any."""
+    if not config.entropy:
+        return None
+    return everybody(Margin(utility=Entropy(), least=config.entropy), config.agents)
 
 
 def build(config: Config) -> Domain:
@@ -97,4 +104,5 @@ def build(config: Config) -> Domain:
         figures=("messages", "first"),
         network=network,
         objective=objective(config, network),
+        constraint=constraint(config),
     )

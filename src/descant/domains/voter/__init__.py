@@ -33,6 +33,9 @@ class Config(GraphSettings):
     """Share of time with opinion 1 that `kl` and `coverage` are after."""
     delta: float = 1e-2
     """What keeps their logarithms finite."""
+    entropy: float = 0.0
+    """Least entropy of every agent's opinions over time, in nats, for algorithms that keep
+    constraints; 0 asks for none."""
     horizon: int = 50
     """Ticks of an episode."""
 
@@ -43,6 +46,8 @@ class Config(GraphSettings):
             UserError: a value is out of its range; the field is named.
         """
         self.check_graph()
+        if not self.entropy >= 0:
+            raise UserError(f"domain.entropy: expected at least 0, got {self.entropy}.")
         for name in ("alpha", "low", "high", "start", "target"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"domain.{name}: expected 0 to 1, got {getattr(self, name)}.")

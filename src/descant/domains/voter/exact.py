@@ -23,7 +23,7 @@ from scipy import optimize, sparse
 from scipy.sparse import linalg
 
 from descant.core.errors import UserError
-from descant.core.utility import AbstractObjective, exact_shadow, exact_value
+from descant.core.utility import AbstractObjective, AbstractOracle, exact_shadow, exact_value
 from descant.domains.voter.world import Voter
 
 BLOCK = 256
@@ -57,7 +57,7 @@ class Optimum(NamedTuple):
         return self.bound - self.value
 
 
-class Exact:
+class Exact(AbstractOracle):
     """Exact answers about one network at one discount."""
 
     def __init__(self, network: Voter, discount: float):
@@ -88,6 +88,15 @@ class Exact:
         push = np.asarray(push, np.float64)
         ones = solved(self.system(push), self._source(push[:, 0]))
         return Occupied(ones, _occupancy(ones, push))
+
+    def occupancy(self, chances: Float[np.ndarray, "N 2 2"]) -> Float[np.ndarray, "N 2 2"]:
+        """Exact occupancies, given all chances."""
+        return self.occupied(chances[:, :, 1]).occupancy
+
+    def bracket(self, objective: AbstractObjective) -> tuple[float, float]:
+        """The best that any policy can do and its proof, as for `optimum`."""
+        best = self.optimum(objective)
+        return best.value, best.bound
 
     def value(self, objective: AbstractObjective, push: Float[np.ndarray, "N 2"]) -> float:
         """F under a policy."""

@@ -1,0 +1,1 @@
+"""Localised policy gradients with general utilities, where exact answers are known."""

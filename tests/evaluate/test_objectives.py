@@ -1,0 +1,109 @@
+"""What runs on networks say of their objective: exactly, or as episodes have it."""
+
+import dataclasses
+import json
+from functools import partial
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from descant import session
+from descant.algorithms import dgpg, localised, mappo
+from descant.cli.render import shown
+from descant.core.errors import UserError
+from descant.domains import voter
+from descant.evaluate.objectives import discount_of, reached, visited
+from descant.evaluate.session import evaluate_run
+from descant.ops.utility import Determinism, everybody
+from descant.train.config import Train
+from descant.train.settings import Settings
+from descant.train.trained import load_trained
+from toys import balance
+
+VOTERS = voter.Config(agents=6, horizon=40)
+KNOBS = Train(iterations=2, rollouts=2, validation=0, scenarios=2, rules=("push",))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A whole run: training, comparison, report."""
+    folder = tmp_path_factory.mktemp("run") / "voters"
+    settings = Settings(
+        domain_name="voter",
+        algorithm_name="localised",
+        domain=VOTERS,
+        algorithm=localised.Config(),
+        train=KNOBS,
+        seed=0,
+        seeds=2,
+    )
+    result = session.train(settings, folder)
+    return SimpleNamespace(folder=folder, evaluation=result.evaluation)
+
+
+def test_an_evaluation_tells_the_exact_utility_by_group_and_the_gap(run):
+    found, trained = run.evaluation["objective"], load_trained(run.folder)
+    exact, team = trained.domain.exact(0.9), trained.domain.objective
+    values = [
+        exact.value(team, np.asarray(trained.policy(seed).by_state(), np.float64)[:, :, 1])
+        for seed in range(2)
+    ]
+    assert found["exact"] and found["discount"] == 0.9
+    np.testing.assert_allclose(found["values"], values, rtol=1e-9)
+    assert found["value"] == pytest.approx(np.mean(values))
+    assert list(found["groups"]) == ["kl", "entropy", "linear"]
+    assert np.mean(list(found["groups"].values())) == pytest.approx(found["value"], rel=1e-6)
+    best, most = exact.bracket(team)
+    assert found["optimum"] == {"value": best, "bound": most}
+    assert found["gap"]["mean"] == pytest.approx(most - found["value"])
+    assert json.loads((run.folder / "evaluation.json").read_text())["objective"] == found
+
+
+def test_table_and_report_show_it(run):
+    for form in ("plain", "md"):
+        text = shown(run.evaluation, form)
+        assert "Utility of the learned policy (exact, discount 0.9)" in text
+        assert "no policy exceeds" in text
+    page = (run.folder / "report.html").read_text()
+    assert "For one update an agent hears 320 numbers of others, 1\u202f280 bytes." in page
+    assert "Utilities" in page and "no policy exceeds" in page and "entropy" in page
+
+
+def test_without_a_bound_the_optimum_is_not_computed(run):
+    found = evaluate_run(run.folder, scenarios=1, bound=False, rules=["push"])["objective"]
+    assert found["optimum"] is None and found["gap"] is None and found["exact"]
+
+
+def test_episodes_estimate_what_equations_say(run):
+    """Where nothing is known exactly, and where utilities have no known optimum."""
+    trained = load_trained(run.folder)
+    domain, keys = trained.domain, jax.random.split(jax.random.key(1), 400)
+    rule = domain.rules["correct"]
+    seen = np.asarray(jax.jit(partial(visited, domain, rule, discount=0.9))(keys))
+    chances = np.broadcast_to(np.eye(2)[::-1], (6, 2, 2))
+    np.testing.assert_allclose(seen.sum(axis=(1, 2)), 1, atol=1e-4)
+    np.testing.assert_allclose(seen, domain.exact(0.9).occupancy(chances), atol=0.05)
+    team = everybody(Determinism(weight=np.ones(2)), 6)
+    for changed in (
+        dataclasses.replace(domain, exact=None),
+        dataclasses.replace(domain, objective=team),
+    ):
+        found = reached(dataclasses.replace(trained, domain=changed), keys, bound=True)
+        assert found["gap"] is None
+        assert found["exact"] == (changed.exact is not None)
+        assert ("concave" in (found["note"] or "")) == found["exact"]
+
+
+def test_discounts_are_found_wherever_they_are():
+    assert discount_of(localised.Config(discount=0.8)) == 0.8
+    assert discount_of(dgpg.Config(base=mappo.Config(discount=0.97))) == 0.97
+    assert discount_of(mappo.Config(discount=1.0)) is None
+    assert discount_of(KNOBS) is None
+
+
+def test_what_has_no_network_has_no_occupancies():
+    toy = balance.make(balance.Config())
+    with pytest.raises(UserError, match="no network"):
+        visited(toy, next(iter(toy.rules.values())), jax.random.split(jax.random.key(0), 1), 0.9)

@@ -1,0 +1,48 @@
+"""Measurements at sizes that take moments, and that every target asks for what there is."""
+
+import inspect
+import json
+
+import pytest
+
+from descant.reproduce._common import targets
+from descant.reproduce.utilities import _work
+from descant.reproduce.utilities._jobs import Measure
+
+NAMES = [name for name in targets.names() if name.startswith("utilities.")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_ask_for_what_can_be_measured(name):
+    target = targets.load(name)
+    for scale in target.scales.values():
+        for job in target.jobs(scale):
+            assert isinstance(job, Measure)
+            parameters = inspect.signature(getattr(_work, job.what)).parameters
+            assert set(dict(job.values)) <= set(parameters)
+            assert job.seconds() > 0 and job.title
+
+
+def test_decay_and_locality_of_a_small_ring():
+    found = _work.decay(alpha=0.5, agents=30, radii=(0, 2), discount=0.9, seed=0)
+    assert found["measured"] == pytest.approx(found["closed"], rel=0.2)
+    assert found["errors"]["2"] < found["errors"]["0"] and found["certified"] < 1
+    sharp = _work.locality(alpha=0.5, agents=30, sharpness=(0.1, 8.0), discount=0.9, seed=0)
+    assert sharp["0.1"]["certified"] == sharp["8.0"]["certified"]
+    assert sharp["8.0"]["spectral radius"] > sharp["0.1"]["spectral radius"]
+
+
+def test_training_is_recorded_with_exact_values():
+    found = _work.training(
+        world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},
+        settings={"rate": 0.2, "credit_radius": 1},
+        rollouts=8,
+        iterations=20,
+        period=10,
+    )
+    json.dumps(found)
+    assert [row["iteration"] for row in found["rows"]] == [0, 10, 20]
+    first, *_, last = found["rows"]
+    assert last["gap"] < first["gap"] and last["seconds"] > 0
+    assert last["value"] + last["gap"] == pytest.approx(found["bound"])
+    assert "violation" in last
