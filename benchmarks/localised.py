@@ -129,7 +129,7 @@ def main() -> int:
     parser.add_argument("--radius", type=int, default=2)
     parser.add_argument("--radii", type=int, nargs="+", default=[0, 1, 2, 4, 8])
     parser.add_argument("--discount", type=float, default=0.9)
-    parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--rate", type=float, default=0.2)
     parser.add_argument("--iterations", type=int, default=100)
     parser.add_argument("--period", type=int, default=10)
     parser.add_argument("--batches", type=int, default=30)

@@ -60,7 +60,7 @@ class Config:
     luck in the one says nothing about luck in the other."""
     discount: float = 0.9
     """Discount per tick, of occupancies and returns."""
-    rate: float = 0.1
+    rate: float = 0.2
     """Step size at the first update; steps are those of Adam, with gradients times the number of
     agents, so that it does not depend on that."""
     rate_decay: Literal["linear", "constant"] = "linear"
