@@ -23,9 +23,9 @@ TINY = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Runs of one iteration each: with the size-free network, the same with agents that ask the
-    model, and with a perceptron."""
+    model, with a perceptron, and with memory."""
     found = {}
-    for name in ("pointer", "advised", "mlp"):
+    for name in ("pointer", "advised", "mlp", "gru"):
         folder = tmp_path_factory.mktemp("runs") / name
         own = {"algorithm.heed": 0.0} if name == "advised" else {"algorithm.net": name}
         settings = with_values(defaults("cloud", "mappo"), TINY | own)
@@ -65,6 +65,20 @@ def test_agents_who_ask_the_model_do_so_at_any_size(runs):
     action = np.asarray(policy(policy.informed(state, observation)))
     assert action.shape == (7,)
     assert np.all((action >= 0) & (action < 7))
+
+
+def test_who_remembers_is_told_what(runs):
+    policy = descant.load_policy(runs["gru"])
+    observation = first(policy)
+    with pytest.raises(UserError, match=r"what policy\.listen\(observation, memory\) returns"):
+        policy(observation)
+    heard = policy.listen(observation, policy.memory)
+    again = policy.listen(observation, heard.memory)
+    assert policy(heard).shape == (3,)
+    before, after = (np.asarray(x.memory["actor"]) for x in (heard, again))
+    assert np.abs(np.asarray(policy.memory["actor"])).max() == 0
+    assert np.abs(before).max() > 0
+    assert np.abs(after - before).max() > 0
 
 
 def test_a_perceptron_is_bound_to_its_size(runs):

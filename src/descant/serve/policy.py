@@ -1,13 +1,15 @@
 """A trained policy as a plain function of what the agents see."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import Array, Int
 
 from descant.core.domain import Domain
-from descant.core.types import Key, Observation
+from descant.core.errors import UserError
+from descant.core.types import Key, Observation, PyTree
 from descant.train.trained import load_trained
 
 
@@ -20,10 +22,20 @@ class Policy:
     """
 
     def __init__(
-        self, act: Callable, best: Callable, informed: Callable, domain: Domain, iteration: int
+        self,
+        act: Callable,
+        best: Callable,
+        informed: Callable,
+        listen: Callable,
+        memory: PyTree,
+        domain: Domain,
+        iteration: int,
     ):
         self._act = act
         self._best = best
+        self._listen = listen
+        self.memory = memory
+        """What agents remember before an episode; None for those that do not."""
         self.informed = informed
         """`(state, observation) -> observation`: what to hand to agents who ask the analytic model
         as they choose (`--algorithm.heed`); for others it changes nothing."""
@@ -35,12 +47,26 @@ class Policy:
     def __call__(
         self, observation: Observation, key: Key | None = None, *, greedy: bool = False
     ) -> Int[Array, " N"]:
-        """One action per agent slot; those of inactive slots mean nothing."""
+        """One action per agent slot; those of inactive slots mean nothing.
+
+        Raises:
+            UserError: the agents remember, and the observation does not say what.
+        """
         import jax
 
+        if self.memory is not None and observation.memory is None:
+            raise UserError(
+                "These agents remember: hand them what policy.listen(observation, memory) returns, "
+                "beginning with policy.memory."
+            )
         if greedy:
             return self._best(observation)
         return self._act(observation, jax.random.key(0) if key is None else key)
+
+    def listen(self, observation: Observation, memory: PyTree) -> Observation:
+        """What to hand to agents that remember (`--algorithm.net gru`): the observation, and in
+        `observation.memory` what they remember from now on."""
+        return self._listen(replace(observation, memory=memory))
 
 
 def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
@@ -64,6 +90,8 @@ def load_policy(run: str | Path, *, seed: int = 0, **overrides: Any) -> Policy:
         act=jax.jit(lambda observation, key: policy.act(observation, key)),
         best=jax.jit(lambda observation: policy.best(observation)),
         informed=policy.informed,
+        listen=jax.jit(lambda observation: policy.listen(observation)),
+        memory=policy.begin(),
         domain=trained.domain,
         iteration=trained.selected[seed],
     )
