@@ -253,9 +253,13 @@ class TestChunks:
         assert pieces.fresh.tolist() == [[True, False, False]] * 3 + [[True, True, False]]
         assert chunks(tree, ends, 0).of.shape == (scenarios, ticks)
 
-    def test_chunks_must_come_out_even(self):
-        with pytest.raises(UserError, match="6 ticks cannot be cut into chunks of 4"):
-            chunks(jnp.zeros((6, 2)), jnp.zeros((6, 2), bool), 4)
+    def test_chunks_come_out_even(self):
+        lengths = {(25, 16): 5, (30, 16): 15, (128, 16): 16, (6, 40): 6, (7, 3): 1}
+        for (ticks, most), length in lengths.items():
+            pieces = chunks(jnp.zeros((ticks, 2)), jnp.zeros((ticks, 2), bool), most)
+            assert pieces.of.shape == (2 * ticks // length, length)
+        with pytest.raises(UserError, match="31 ticks cannot be cut into equal chunks of about 16"):
+            chunks(jnp.zeros((31, 2)), jnp.zeros((31, 2), bool), 16)
 
     def test_an_episode_is_fresh_after_the_end_of_another(self, given):
         found = fresh(given)

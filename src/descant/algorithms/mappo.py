@@ -58,7 +58,8 @@ class Config:
     embedding: int = 16
     """Width of the agent-index embedding of `mlp`."""
     chunk: int = 16
-    """Ticks in a row through which `gru` learns what to remember; 0 for all of a rollout."""
+    """Ticks in a row through which `gru` learns what to remember, as many of them as divide a
+    rollout evenly; 0 for all of a rollout."""
     squash: Literal["clipped", "tanh"] = "clipped"
     """How a draw from a normal distribution becomes an action where actions are continuous: as it
     is, the domain taking the nearest point it has; or by a hyperbolic tangent."""

@@ -193,16 +193,19 @@ def fresh(rollout: Rollout) -> Bool[Array, "T E"]:
 
 
 def chunks(tree: PyTree, fresh: Bool[Array, "T E"], length: int) -> Chunks:
-    """A rollout, and what else is [T, E, ...], cut into chunks of `length` ticks, 0 for all.
+    """A rollout, and what else is [T, E, ...], cut into chunks of equal length: the most ticks that
+    come out even, up to `length`; 0 for all.
 
     Raises:
-        UserError: they do not come out even.
+        UserError: chunks that come out even are less than a quarter of that.
     """
     ticks = fresh.shape[0]
-    length = length or ticks
-    if ticks % length:
+    wanted = min(length or ticks, ticks)
+    length = max(n for n in range(1, wanted + 1) if ticks % n == 0)
+    if 4 * length < wanted:
         raise UserError(
-            f"algorithm.chunk: a rollout's {ticks} ticks cannot be cut into chunks of {length}."
+            f"algorithm.chunk: a rollout's {ticks} ticks cannot be cut into equal chunks of about "
+            f"{wanted}; take 0 for the whole rollout, or another train.steps."
         )
 
     def cut(x):
