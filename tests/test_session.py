@@ -229,6 +229,17 @@ def test_other_settings_are_refused_with_their_difference(peace, descant):
         assert error["problems"] == [first, *changes]
 
 
+def test_settings_refused_at_the_start_bind_nobody(home, descant):
+    """A slip costs one more try, not a --fresh."""
+    slip = descant(f"{SHORT} --run slip --train.rules nobody")
+    assert slip.code == 2
+    assert "no rule 'nobody'" in slip.err
+    result = descant(f"{SHORT} --run slip --seed 3")
+    assert result.code == 0, result.err
+    assert "rules = []" in (home / "slip" / "config.toml").read_text()
+    assert "seed: 3 -> 0" in descant(f"{SHORT} --run slip").err
+
+
 def test_fresh_starts_over_and_leaves_foreign_files(peace, copy, descant):
     run = copy(peace)
     foreign = [run / "notes.txt", run / "checkpoints" / "notes.txt"]

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from descant.core.domain import Domain
 from descant.core.errors import PlaceError, UserError
+from descant.report.numbers import plural
 from descant.train.cache import enable_compile_cache
 from descant.train.checkpoint import Checkpoint, clear, latest, save
 from descant.train.devices import Devices
@@ -346,12 +347,20 @@ def _agree(run: RunFolder, settings: Settings) -> None:
         run.write_text("config.toml", to_toml(settings))
         return
     changes = difference(from_toml(run.config), settings)
-    if changes:
+    if changes and _begun(run):
         raise UserError(
             f"{run.path} holds a run with other settings; --fresh starts over, --run takes "
             f"another folder.",
             *changes,
         )
+    if changes:
+        _clear(run)
+        run.write_text("config.toml", to_toml(settings))
+
+
+def _begun(run: RunFolder) -> bool:
+    """Whether anything was learnt here; settings that were refused at the start bind nobody."""
+    return run.metrics.exists() or (run.checkpoints.is_dir() and any(run.checkpoints.iterdir()))
 
 
 def _clear(run: RunFolder) -> None:
@@ -416,7 +425,8 @@ def _banner(
     cache: str,
 ) -> None:
     total, seeds = settings.train.iterations, settings.seeds
-    state = f"resumed after iteration {done} of {total}" if done else f"fresh, {total} iterations"
+    length = plural(total, "iteration")
+    state = f"resumed after iteration {done} of {total}" if done else f"fresh, {length}"
     learners = f"{seeds} learners, each" if seeds > 1 else "a learner"
     threads = record["threads"] or record.get("cores")
     where = f"{devices} devices {record['device']}" if devices > 1 else record["device"]
@@ -450,7 +460,8 @@ def _best_rule(
     if not isinstance(rules, dict) or rules.keys() != domain.rules.keys():
         import jax
 
-        with phase(console, f"Measuring {len(domain.rules)} rules on {count} validation scenarios"):
+        named = plural(len(domain.rules), "rule")
+        with phase(console, f"Measuring {named} on {count} validation scenarios"):
             keys = scenario_keys("validation", seed, count)
             scores = jax.jit(lambda k: score_rules(domain, k).reward)(keys)
             means = np.asarray(scores, np.float64).mean(axis=1)
