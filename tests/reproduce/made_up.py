@@ -13,7 +13,7 @@ from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
 
 RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
-END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0}
+END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0, "shaping": -56.0}
 
 
 def results(target: Target, scale: Scale) -> dict[str, dict[str, Any]]:

@@ -86,9 +86,12 @@ def _reached(
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     ours = {n: _reached(n, DESCANT, scale, found) for n in scale.servers}
     slow = [n for n, (own, _) in ours.items() if own is None or own.mean > 10]
+    lengths = {len(found.trained(sizes.run(DESCANT, n, scale)).reward) for n in scale.servers}
+    trained = " to ".join(str(n) for n in sorted({min(lengths), max(lengths)}))
     yield (
         "DG-PG with descant's settings is within 10 % of its best after at most 10 iterations "
-        + (f"at all sizes but N = {', '.join(map(str, slow))}." if slow else "at every size.")
+        + (f"at all sizes but N = {', '.join(map(str, slow))}" if slow else "at every size")
+        + f", of {trained} that it trained."
     )
     for method in sizes.METHODS:
         said = []

@@ -23,12 +23,23 @@ OFFICIAL = {"algorithm.norm": 10.0, "algorithm.huber": 10.0, "train.rollouts": 2
 ROWS: dict[int, dict[str, Any]] = {
     0: FREQUENT | {"algorithm.values": "none"},
     **dict.fromkeys((1, 2, 3), FREQUENT | {"algorithm.values": "running"}),
-    **dict.fromkeys((4, 5, 6), OFFICIAL | {"algorithm.values": "running"}),
+    **dict.fromkeys((4, 5, 6, 7), OFFICIAL | {"algorithm.values": "running"}),
 }
-"""Settings by run; run 7 needs reward shaping, which settings do not express."""
-COLOURS = ("run-0", "run-1", "run-2", "run-3", "run-4", "run-5", "run-6")
+"""Settings by run."""
+SHAPED = 7
+"""The run that is paid for coming nearer to the reference, too."""
+WEIGHT = 2.0
+"""The model's potential is half the variance of utilisation, capacities as weights."""
+COLOURS = ("run-0", "run-1", "run-2", "run-3", "run-4", "run-5", "run-6", "run-7")
 METHODS = {
-    row: Method(f"run {row}", f"run {row}", "mappo", COLOURS[row], "published") for row in ROWS
+    row: Method(
+        f"run {row}",
+        f"run {row}",
+        "shaping" if row == SHAPED else "mappo",
+        COLOURS[row],
+        "published",
+    )
+    for row in ROWS
 }
 SCALES = {
     "quick": Scale(
@@ -48,7 +59,7 @@ SCALES = {
 
 
 def jobs(scale: Scale) -> list[Job]:
-    """A run for each row that settings can express; run 6 is scored, as in the paper."""
+    """A run for each row; run 6 is scored, as in the paper."""
     trained = [_run(row, scale) for row in ROWS]
     scored = [scoring(_run(row, scale), scale) for row in paper.TABLE8_HELD_OUT]
     return [*trained, *scored, _rules(scale)]
@@ -78,9 +89,8 @@ def show(scale: Scale, found: "Found") -> Shown:
             *("entropy, first", "last", "explained variance, most", "last"),
         ),
         tuple(_row(row, runs.get(row)) for row in range(len(paper.TABLE8))),
-        "Best: the best reward of an iteration, with 95 % intervals over seeds. Steps: of the "
-        "actor per iteration. Run 7 is not made: it adds potential-based shaping to the reward, "
-        "which no setting expresses; the paper finds it without effect.",
+        "Best: the best reward of an iteration, with 95 % intervals over seeds; shaping is not "
+        "counted. Steps: of the actor per iteration.",
         decimals=2,
     )
     return Shown(
@@ -102,6 +112,9 @@ def show(scale: Scale, found: "Found") -> Shown:
             "whether runs 2 to 6 keep it is not said, and they do here.",
             "The weight of the value loss (0.5 to 1.0 in run 4) has no counterpart: actor and "
             "critic have optimisers of their own, and Adam does not see it.",
+            "Run 7 is paid for the variance of utilisation that its steps take away, servers "
+            "weighted by capacity and summed over resources, which is the distance to the paper's "
+            "reference; the paper has the plain variance.",
             "A run whose updates are not finite ten times in a row counts as diverged; its curve "
             "ends there.",
         ),
@@ -118,6 +131,8 @@ def _run(row: int, scale: Scale) -> Train:
         "algorithm.entropy": first,
         "algorithm.entropy_stop": 1e-4 if decays else first,
     }
+    if row == SHAPED:
+        told["algorithm.weight"] = WEIGHT
     selected = {} if row in paper.TABLE8_HELD_OUT else UNSCORED
     return training(METHODS[row], SERVERS, scale, told | selected)
 
@@ -166,8 +181,9 @@ def _row(row: int, run: "Trained | None") -> tuple[Cell, ...]:
 def _steps(run: "Trained") -> int:
     """Gradient steps of the actor per iteration."""
     known = run.settings
+    base = "algorithm" if "algorithm.epochs" in known else "algorithm.base"
     ticks = known["train.rollouts"] * (known["train.steps"] or known["domain.horizon"])
-    return known["algorithm.epochs"] * max(1, ticks // min(known["algorithm.minibatch"], ticks))
+    return known[f"{base}.epochs"] * max(1, ticks // min(known[f"{base}.minibatch"], ticks))
 
 
 def _findings(scale: Scale, found: "Found", runs: "dict[int, Trained]") -> Iterator[str]:
