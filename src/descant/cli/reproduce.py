@@ -35,7 +35,7 @@ class Options(Common):
     quick: bool = False
     """Minutes on two cores; this is the default."""
     full: bool = False
-    """The published size; hours."""
+    """The published size; hours to days."""
     seeds: int | None = None
     """Learners per run; as many as the scale has when left out."""
     out: str = "reproduction"
