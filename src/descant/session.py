@@ -453,7 +453,7 @@ def _best_rule(
     from descant.evaluate.session import with_rules
 
     # A name that is no rule's is refused here, before hours of training.
-    domain, rules = with_rules(domain, settings.train.rules), record.get("rules")
+    domain, rules = with_rules(domain, settings.train.rules, "train.rules"), record.get("rules")
     count, seed = settings.train.validation, settings.seed
     if not count or not domain.rules:
         return None

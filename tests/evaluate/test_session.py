@@ -94,8 +94,8 @@ def test_rules_that_are_not_named_are_not_played(evaluated):
 
 def test_a_rule_that_there_is_not_is_named(evaluated):
     assert evaluated.refused == [
-        "rules: 'cloud' has no rule 'bestfit'. Did you mean 'best-fit'?",
-        "rules: 'cloud' has no rule 'tide'.",
+        "--rules: 'cloud' has no rule 'bestfit'. Did you mean 'best-fit'?",
+        "--rules: 'cloud' has no rule 'tide'.",
     ]
 
 

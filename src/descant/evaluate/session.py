@@ -168,13 +168,18 @@ def evaluate_domain(
     }
 
 
-def with_rules(domain: Domain, names: Sequence[str]) -> Domain:
-    """The domain with these of its rules, in its own order; with all where none is named."""
+def with_rules(domain: Domain, names: Sequence[str], setting: str = "--rules") -> Domain:
+    """The domain with these of its rules, in its own order; with all where none is named. `setting`
+    is where the names were given.
+
+    Raises:
+        UserError: there is no such rule.
+    """
     known = domain.rules
     unknown = [name for name in dict.fromkeys(names) if name not in known]
     if unknown:
         raise UserError(
-            *(f"rules: {domain.name!r} has no rule {n!r}.{nearest(n, known)}" for n in unknown)
+            *(f"{setting}: {domain.name!r} has no rule {n!r}.{nearest(n, known)}" for n in unknown)
         )
     played = {name: rule for name, rule in known.items() if name in names or not names}
     return dataclasses.replace(domain, rules=played)

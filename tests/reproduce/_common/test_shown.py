@@ -30,6 +30,7 @@ def test_a_share_of_a_negative_score():
     assert relative(Measured(-1.0), Measured(-40.0)) == "2.5\u00a0% worse than"
     assert relative(Measured(2.0), Measured(-40.0)) == "5.0\u00a0% better than"
     assert relative(Measured(0.0), Measured(-40.0)) == "level with"
+    assert relative(Measured(-1.0, -2.0, 0.1), Measured(-40.0)) == "level with"
 
 
 def test_markdown_has_everything():

@@ -101,7 +101,7 @@ class Config:
         if self.arrivals > self.horizon:
             raise UserError(
                 f"domain.arrivals: {self.arrivals} ticks with arrivals do not fit in "
-                f"domain.horizon = {self.horizon}."
+                f"domain.horizon = {self.horizon}; set both."
             )
         if self.fewest > self.servers:
             raise UserError(

@@ -56,7 +56,7 @@ class Train(Job):
         s = self.settings
         return (
             f"{s.algorithm_name}, {network(s)}, {s.domain.servers} servers: {s.train.iterations} "
-            f"iterations of {s.train.rollouts} rollouts, {s.seeds} seeds"
+            f"iterations of {s.train.rollouts} rollouts, {s.seeds} seeds ({self.name})"
         )
 
     def seconds(self) -> float:

@@ -22,18 +22,24 @@ def page(name: str, scale: Scale, shown: Shown, version: str, seconds: float) ->
     )
     content = join(
         tag("header", tag("h1", shown.title), tag("p", facts, class_="facts")),
-        tag("p", "Published: ", shown.claim, class_="missing"),
-        tag("p", first, class_="lead"),
-        tag("ul", *(tag("li", finding) for finding in others)) if others else None,
+        tag("p", "Published: ", *coded(shown.claim), class_="missing"),
+        tag("p", *coded(first), class_="lead"),
+        tag("ul", *(tag("li", *coded(finding)) for finding in others)) if others else None,
         *(tag("figure", f.html(), tag("figcaption", f.caption)) for f in shown.figures),
         section("Numbers", join(*(join(tag("h3", t.title), t.html()) for t in shown.tables))),
-        section("What was chosen", tag("ul", *(tag("li", note) for note in shown.notes)))
+        section("What was chosen", tag("ul", *(tag("li", *coded(note)) for note in shown.notes)))
         if shown.notes
         else None,
     )
     return document(
         shown.title, content, f"Written by descant {version} from the records beside this page."
     )
+
+
+def coded(text: str) -> list[str | Html]:
+    """Text in which what stands between backticks is code."""
+    parts = text.split("`")
+    return [tag("code", part) if i % 2 else part for i, part in enumerate(parts)]
 
 
 def standalone(figure: Figure) -> str:

@@ -66,9 +66,17 @@ def told(measured: Measured, decimals: int | None = None) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+def overlap(a: Measured, b: Measured) -> bool:
+    """Whether the intervals of two numbers meet, so that they are not told apart."""
+    (low, high), (least, most) = a.ends, b.ends
+    return low <= most and least <= high
+
+
 def relative(difference: Measured, reference: Measured) -> str:
-    """A difference as a share of what it is to: `2.1 % worse than`."""
-    if difference.mean == 0 or reference.mean == 0:
+    """A difference as a share of what it is to: `2.1 % worse than`; `level with` where its interval
+    holds 0."""
+    unclear = difference.low is not None and verdict(difference) == "no clear difference"
+    if unclear or difference.mean == 0 or reference.mean == 0:
         return "level with"
     side = "better" if difference.mean > 0 else "worse"
     return f"{percent(abs(difference.mean / reference.mean))} {side} than"

@@ -7,7 +7,7 @@ from descant.report.numbers import number, percent
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job, Train
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, against, told
+from descant.reproduce._common.shown import Shown, against, overlap, told
 from descant.reproduce._common.tables import Cell, Table
 from descant.reproduce.dgpg import _paper as paper
 from descant.reproduce.dgpg._runs import PUBLISHED, UNSCORED, shrunk, training
@@ -105,10 +105,11 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
         ends = {alpha: found.trained(_run(servers, alpha, scale)).final() for alpha in known}
         best, worst = (pick(ends, key=lambda a: ends[a].mean) for pick in (max, min))
         gap = (ends[best].mean - ends[worst].mean) / abs(ends[best].mean)
+        between = "not told apart" if overlap(ends[best], ends[worst]) else f"{percent(gap)} apart"
         yield (
             f"At N = {servers}, training ends highest with alpha = {best} ({told(ends[best])}) and "
-            f"lowest with {worst} ({told(ends[worst])}), {percent(gap)} apart; the paper has less "
-            "than 1 % between 0.2 and 0.8 at N = 50."
+            f"lowest with {worst} ({told(ends[worst])}), {between}; the paper has less than 1 % "
+            "between 0.2 and 0.8 at N = 50."
         )
     for (servers, alpha), published in paper.FIGURE2.items():
         if servers in scale.servers and alpha in at(servers, scale):

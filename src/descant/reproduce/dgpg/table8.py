@@ -191,7 +191,9 @@ def _findings(scale: Scale, found: "Found", runs: "dict[int, Trained]") -> Itera
     best = max(known, key=lambda row: known[row].highest())
     yield (
         f"Run {best} ({paper.TABLE8[best][1]}) reaches the best training reward, "
-        f"{told(known[best].best())}; in the paper it is run 6 with −57."
+        f"{told(known[best].best())}; in the paper it is run 6 with −57. The best of a few short "
+        "iterations is partly luck: at --quick, numbers above the paper's say as little as numbers "
+        "below."
     )
     for row, run in known.items():
         entropy = run.metric("entropy").mean(axis=1)

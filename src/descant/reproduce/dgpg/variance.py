@@ -40,6 +40,8 @@ LABELS = {
 COLOURS = dict(zip(LABELS, ("run-3", "run-2", "run-1", "run-4", "accent"), strict=True))
 ALPHA = 0.5
 """Guidance weight of the mixtures that are drawn."""
+WIDE = 1.0
+"""Width of an interval of a slope from which on it decides nothing: 0 and -1 both fit in."""
 
 
 @dataclass(frozen=True)
@@ -278,8 +280,11 @@ def _findings(
             if found is None:
                 continue
             low, high = found.ends
-            word = "is consistent with" if low <= -claimed <= high else "contradicts"
             slope = number(-claimed, 0)
+            if high - low > WIDE:
+                yield f"{LABELS[name]} on {domain}: too wide an interval to hold against {slope}."
+                continue
+            word = "is consistent with" if low <= -claimed <= high else "contradicts"
             yield f"{LABELS[name]} on {domain}: this {word} the claimed slope of {slope}."
         last = max(records[domain], key=lambda record: record["agents"])
         share = _measured(_whole(last, "mappo")["shares"]["others"])
