@@ -23,7 +23,7 @@ CHECKED = (
     ),
     *("domains.balance.world", "domains.balance.exact", "evaluate.noise", "evaluate.variance"),
     *("domains.voter.world", "domains.voter.exact", "domains.tables.world"),
-    *("domains.epidemic.world", "domains.line_message.world"),
+    *("domains.epidemic.world", "domains.line_message.world", "domains.wireless.world"),
     *("evaluate.enumerated", "evaluate.decay", "evaluate.ceiling"),
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
