@@ -39,7 +39,7 @@ FORWARD = mappo.Config(
     minibatches=0,
 )
 MEMORY = replace(FORWARD, net="gru", hidden=128, chunk=16)
-BATTLE = replace(MEMORY, epochs=2, critic_epochs=2, minibatch=128 * 64)
+BATTLE = replace(MEMORY, minibatch=4096)
 
 
 def spread() -> Domain:
