@@ -14,18 +14,18 @@ from typing import Any
 
 from timing import iterations, place
 
-from descant.algorithms import dgpg
+from descant.algorithms import dgpg, mappo
 from descant.domains import cloud
 from descant.train.config import Train
 from descant.train.loop import plan
 
 
-def measure(servers: int, repeats: int) -> dict[str, Any]:
+def measure(servers: int, heed: float | None, repeats: int) -> dict[str, Any]:
     """Median over repeats, after one iteration."""
     domain = cloud.make(cloud.Config(servers=servers))
     knobs = Train()
     what = plan(
-        dgpg.make(dgpg.Config(), domain),
+        dgpg.make(dgpg.Config(base=mappo.Config(heed=heed)), domain),
         domain.env,
         rollouts=knobs.rollouts,
         steps=knobs.steps,
@@ -50,10 +50,11 @@ def measure(servers: int, repeats: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--servers", type=int, default=20)
+    parser.add_argument("--heed", type=float, help="agents ask the model, as --algorithm.heed")
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     options = parser.parse_args()
-    found = measure(options.servers, options.repeats)
+    found = measure(options.servers, options.heed, options.repeats)
     if options.json:
         print(json.dumps({**found, **place()}))
         return 0
