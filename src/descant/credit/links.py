@@ -67,14 +67,6 @@ class Gae(AbstractCredit):
     discount: float = eqx.field(static=True)
     trace: float = eqx.field(static=True)
 
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        """None."""
-        return {}
-
-    def init(self) -> PyTree:
-        return ()
-
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
@@ -101,14 +93,6 @@ class Standardise(AbstractCredit):
     held: tuple[Scalar, Scalar] | None = None
     """Mean and variance to use instead of the batch's own."""
 
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        """None."""
-        return {}
-
-    def init(self) -> PyTree:
-        return ()
-
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
@@ -131,14 +115,6 @@ class Judged(AbstractCredit):
     name: str = eqx.field(static=True)
     """What it is called among the probes of a rollout."""
 
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        """None that can be measured while stepping."""
-        return {}
-
-    def init(self) -> PyTree:
-        return ()
-
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
@@ -157,9 +133,6 @@ class Reward(AbstractCredit):
     def probes(self) -> Mapping[str, Probe]:
         """What each agent gets."""
         return {self.name: self.probe}
-
-    def init(self) -> PyTree:
-        return ()
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
@@ -226,14 +199,6 @@ class Scale(AbstractCredit):
     """The weight that the term takes."""
     whole: bool = eqx.field(static=True, default=True)
     """Whether what a critic of actions has to say shrinks with the advantage."""
-
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        """None."""
-        return {}
-
-    def init(self) -> PyTree:
-        return ()
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree

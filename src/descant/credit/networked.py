@@ -2,14 +2,13 @@
 agent and tick is first that reward, then what follows it, then what follows nearby."""
 
 import abc
-from collections.abc import Mapping
 from dataclasses import replace
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from descant.core.algorithm import AbstractCredit, Probe
+from descant.core.algorithm import AbstractCredit
 from descant.core.types import PyTree, Rollout, Scalar, Signal
 from descant.ops import occupancy
 from descant.ops.neighbourhood import Ring, ring_sum
@@ -17,14 +16,6 @@ from descant.ops.neighbourhood import Ring, ring_sum
 
 class AbstractOwn(AbstractCredit):
     """A link that rewrites each agent's own signal, and measures and remembers nothing."""
-
-    @property
-    def probes(self) -> Mapping[str, Probe]:
-        """None."""
-        return {}
-
-    def init(self) -> PyTree:
-        return ()
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
