@@ -116,6 +116,12 @@ def test_the_usual_folder_names_the_run():
     assert folder == Path("runs/dispatch-climb-50-s1")
 
 
+def test_the_usual_folder_of_a_preset_is_not_that_of_the_defaults():
+    """Two commands of the README that differ in the preset are two runs."""
+    folder = config.folder(resolved("--domain.servers=50"), ["descant"])
+    assert folder == Path("runs/dispatch-climb-50-descant-s0")
+
+
 def test_overrides_are_what_changes():
     settings = resolved("--domain.servers=50")
     assert config.overrides(settings, ["--domain.servers=60", "--domain.weight=1"]) == {

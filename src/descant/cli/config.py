@@ -81,11 +81,12 @@ def overrides(
     return {name: value for name, value in flatten(changed).items() if value != old[name]}
 
 
-def folder(settings: Settings) -> Path:
+def folder(settings: Settings, presets: Iterable[str] = ()) -> Path:
     """Where a run goes when nobody says otherwise: `runs/cloud-dgpg-20-s0`."""
     size = getattr(settings.domain, "servers", None)
     names = (Path(settings.domain_name).stem, Path(settings.algorithm_name).stem)
-    parts = (*names, *([str(size)] if size is not None else []), f"s{settings.seed}")
+    sizes = () if size is None else (str(size),)
+    parts = (*names, *sizes, *presets, f"s{settings.seed}")
     return Path("runs") / "-".join(parts)
 
 

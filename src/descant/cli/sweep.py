@@ -93,7 +93,7 @@ class Plan:
 def main(arguments: Arguments, output: Output) -> int:
     """Do the trials, show their table, say how to repeat the best."""
     options, plan = arguments.options, either_reading(arguments, _planned)
-    folder = config.folder(plan.settings)
+    folder = config.folder(plan.settings, options.preset)
     out = Path("sweeps") / folder.name if options.out is None else Path(options.out)
     output.say(f"Sweep folder: {out}")
     about = _about(plan) | {"vary": list(options.vary)}

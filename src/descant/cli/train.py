@@ -74,7 +74,8 @@ OPTIONS = Options()
 def main(arguments: Arguments, output: Output) -> int:
     """Train, show the comparison, say what to do next."""
     options, settings = arguments.options, either_reading(arguments, resolved)
-    folder = config.folder(settings) if options.run is None else Path(options.run)
+    chosen = config.folder(settings, options.preset)
+    folder = chosen if options.run is None else Path(options.run)
     hosts = None if options.hosts is None else Hosts.parse(options.hosts)
     if hosts is None or hosts.rank == 0:
         output.say(f"Run folder: {folder}")
