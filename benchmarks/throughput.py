@@ -66,6 +66,16 @@ ROWS: dict[str, tuple[Callable[[], Domain], int, Callable[[Domain], Any]]] = {
         16,
         lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="monotone"), d),
     ),
+    "spread, recurrent maipg vdn": (
+        spread,
+        16,
+        lambda d: maipg.make(maipg.Config(base=MEMORY, mixer="sum"), d),
+    ),
+    "spread, recurrent maipg qmix": (
+        spread,
+        16,
+        lambda d: maipg.make(maipg.Config(base=MEMORY, mixer="monotone"), d),
+    ),
     "3m, recurrent mappo": (marines, 128, lambda d: mappo.make(BATTLE, d)),
 }
 
@@ -119,10 +129,10 @@ def main() -> int:
     if options.json:
         print(json.dumps({"rows": rows, **place()}))
         return 0
-    print("row                      ticks/s   s an iteration   compiled in   world alone, ticks/s")
+    print(f"{'row':30} ticks/s   s an iteration   compiled in   world alone, ticks/s")
     for row in rows:
         print(
-            f"{row['name']:24} {row['ticks_per_second']:8,.0f} {row['iteration_seconds']:13.3f} "
+            f"{row['name']:29} {row['ticks_per_second']:8,.0f} {row['iteration_seconds']:13.3f} "
             f"{row['compile_seconds']:15.1f} s {row['world_alone']:16,.0f}"
         )
     return 0

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from builders import SMALL, rollout
-from descant.algorithms import _settings, dgpg, happo, ippo, maipg, mappo
+from descant.algorithms import _settings, dgpg, happo, ippo, iql, maipg, mappo
 from descant.ascent.terms import Guidance
 from descant.credit.links import Scale, chain
 from descant.credit.schedules import Constant
@@ -108,6 +108,15 @@ def test_maipg_without_weight_is_mappo_to_the_bit(plain):
         learner = train(TOY, maipg.make(config, TOY))
     assert_equal(parts(learner), plain)
     assert differ(learner.actions.net, learner.actions.target)
+
+
+def test_nor_does_a_value_that_remembers():
+    base, critic = replace(SMALL, net="gru", chunk=2), _settings.Critic(hidden=8)
+    config = maipg.Config(base=base, critic=critic, nu=0.0)
+    with optimising():
+        learner = train(TOY, maipg.make(config, TOY))
+        assert_equal(parts(learner), parts(train(TOY, mappo.make(base, TOY))))
+    assert differ(learner.actions.net.utilities.ear, learner.actions.target.utilities.ear)
 
 
 def test_ippo_with_one_agent_is_mappo_with_one_agent():
@@ -325,15 +334,25 @@ def test_happo_of_one_agent_is_mappo_with_weights_of_its_own():
     )
 
 
-def test_memory_lets_agents_echo_what_they_saw_and_nothing_else_does():
+def policy_gradient(net):
+    return mappo.Config(
+        net=net, hidden=16, chunk=0, minibatch=96, minibatches=0, epochs=4, rate=1e-2
+    )
+
+
+def utilities(net):
+    return iql.Config(net=net, hidden=16, chunk=0, minibatch=96, updates=16, rate=1e-2, replay=2048)
+
+
+@pytest.mark.parametrize("family", [policy_gradient, utilities])
+def test_memory_lets_agents_echo_what_they_saw_and_nothing_else_does(family):
     """Chance is a half; the number is long gone when it is asked for."""
     domain = echo.make(echo.Config())
     scores = {}
     for net in ("gru", "mlp"):
-        config = mappo.Config(
-            net=net, hidden=16, chunk=0, minibatch=96, minibatches=0, epochs=4, rate=1e-2
-        )
-        what = plan(mappo.make(config, domain), domain.env, rollouts=64, steps=0, iterations=40)
+        config = family(net)
+        make = mappo.make if family is policy_gradient else iql.make
+        what = plan(make(config, domain), domain.env, rollouts=64, steps=0, iterations=40)
 
         @jax.jit
         def run(key, what=what):

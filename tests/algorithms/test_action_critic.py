@@ -12,7 +12,7 @@ from descant.algorithms import _settings, coma, maipg, mappo, mean_field
 from descant.core.domain import Domain
 from descant.domains import matrix
 from descant.train.collect import collect, open_worlds
-from toys import balance
+from toys import balance, echo
 
 TOY = balance.make(balance.Config(stop=0.2))
 CRITIC = _settings.Critic(hidden=8, depth=1)
@@ -23,7 +23,7 @@ def learner_and_rollout(algorithm, domain: Domain, rollouts=4, steps=6):
     @jax.jit
     def both(key):
         learner = algorithm.init(key)
-        worlds = open_worlds(domain.env, key, rollouts)
+        worlds = open_worlds(domain.env, key, rollouts, memory=algorithm.begin(learner))
         return learner, collect(algorithm, learner, domain.env, worlds, key, steps, renew=True)[1]
 
     return both(KEY)
@@ -73,8 +73,7 @@ def test_at_lambda_one_targets_are_returns(given):
     algorithm, learner, rollout = given
     lesson = replace(algorithm.actions.lesson, trace=1.0)
     critic = replace(algorithm.actions, lesson=lesson)
-    said = jnp.full(rollout.log_prob.shape, 7.0)
-    got = critic._targets(learner.actions, learner.actor, rollout, said)
+    got = critic._targets(learner.actions, learner.actor, rollout)
     reward, ended = np.array(rollout.reward), np.array(rollout.terminated)
     cut, last = np.array(rollout.truncated), np.array(rollout.bootstrap)[..., 0]
     wanted, after = np.zeros_like(reward), last[-1]
@@ -110,6 +109,63 @@ def test_a_sum_of_utilities_learns_what_is_a_sum():
             assert value(first, second) == pytest.approx(
                 float(pay[0, first] + pay[1, second]), abs=0.15
             )
+
+
+@pytest.fixture(scope="module")
+def echoed():
+    """A value that remembers, fitted where nothing else tells what pays, and the rollout as the
+    algorithm then reads it."""
+    domain = echo.make(echo.Config())
+    base = mappo.Config(
+        net="gru",
+        order="together",
+        hidden=8,
+        chunk=0,
+        critic_epochs=60,
+        minibatch=48,
+        critic_rate=1e-2,
+    )
+    critic = _settings.Critic(hidden=16)
+    config = maipg.Config(base=base, critic=critic, mixer="sum", noise=False)
+    algorithm = maipg.make(config, domain)
+    learner, rollout = learner_and_rollout(algorithm, domain, rollouts=64, steps=3)
+    learner = replace(learner, actions=fitted(algorithm.actions, learner, rollout))
+    return algorithm, learner, jax.jit(lambda r: algorithm._read(learner, r))(rollout)
+
+
+def asked(rollout):
+    """What would have been right to say at the last tick, as rows."""
+    return jax.nn.one_hot((rollout.observation.local[0, :, :, 0] > 0).astype(int), 2)
+
+
+def test_a_value_that_remembers_knows_what_was_shown_long_ago(echoed):
+    algorithm, learner, rollout = echoed
+    state = learner.actions
+    right = asked(rollout)
+    last = jax.tree.map(lambda x: x[2], rollout.observation)
+    _, deviation = algorithm.actions.lesson.fit.scale(state.values)
+    value = jax.jit(jax.vmap(state.net))
+    gain = deviation * (value(last, right) - value(last, 1 - right))
+    np.testing.assert_allclose(gain, 1.0, atol=0.2)
+
+
+def test_actors_climb_a_value_at_what_it_remembers(echoed):
+    algorithm, learner, rollout = echoed
+    term = algorithm.actions.term(learner.actions, 1.0)
+    last = jax.tree.map(lambda x: x[2], rollout)
+
+    @jax.jit
+    @jax.grad
+    def pulled(logits):
+        """How chances that are about even are moved."""
+        said = jax.vmap(learner.actor.assess)(last.observation, last.action)
+        chances = jax.nn.softmax(logits)
+        said = said._replace(probabilities=chances, who=said.who[0], known=said.known[0])
+        return jnp.sum(term.each(said, last))
+
+    right = asked(rollout)
+    slope = pulled(jnp.zeros_like(right))
+    assert float(jnp.max(jnp.sum(slope * right, axis=-1))) < -1e-3
 
 
 def test_the_copy_lags(given):

@@ -16,6 +16,8 @@ TOY = balance.make(balance.Config())
         ({"hidden": 0}, "hidden"),
         ({"depth": -1}, "depth"),
         ({"span": 0}, "span"),
+        ({"chunk": -1}, "chunk"),
+        ({"burn": -1}, "burn"),
         ({"rate": float("nan")}, "rate"),
         ({"target_rate": 1.5}, "target_rate"),
         ({"target_rate": 0.0}, "target_rate"),

@@ -31,6 +31,7 @@ def particles(**changes):
     [
         (particles(push="force"), "mlp", {"mixer": "sum"}),
         (particles(), "gru", {"following": "sampled", "noise": False}),
+        (particles(push="force"), "gru", {"following": "best"}),
         (TOY, "pointer", {"measured": True}),
         (TOY, "mlp", {"guide": (0.9, 0.5), "hard": False, "stop": 0.1}),
     ],

@@ -9,24 +9,42 @@ import numpy as np
 import pytest
 
 from builders import TINY
-from descant.algorithms import facmac, iql, qmix
-from descant.algorithms._value import Brain, _loss, _remember
+from descant.algorithms import facmac, iql, qmix, qplex
+from descant.algorithms._value import Brain, _loss, _recalled, _remember
 from descant.core.errors import UserError
+from descant.nets.joint import Apart
+from descant.nets.mlp import whole_view
+from descant.testing.contracts import check_algorithm
 from descant.train.collect import collect, open_worlds
 from toys import balance
 
 TOY = balance.make(balance.Config(horizon=4, stop=0.2))
 STEPS, SCENARIOS = 7, 3
+KEY = jax.random.key(0)
 
 
 @pytest.fixture(scope="module")
 def seen():
     """An algorithm, its first learner, and a rollout in which episodes end in both ways."""
-    algorithm = iql.make(replace(TINY, span=2, trace=0.5), TOY)
+    return rolled(iql.make(replace(TINY, span=2, trace=0.5), TOY))
 
+
+@pytest.fixture(scope="module")
+def remembered():
+    """The same with agents that remember, and whole rollouts from the replay."""
+    config = replace(TINY, net="gru", chunk=0, trace=0.5, minibatch=2 * STEPS)
+    algorithm, learner, rollout = rolled(iql.make(config, TOY))
+    learner = replace(learner, ring=jax.jit(_remember)(learner.ring, rollout))
+    return algorithm, learner, algorithm._drawn(learner, STEPS, KEY)
+
+
+def rolled(algorithm):
     @jax.jit
     def roll(key):
-        learner, worlds = algorithm.init(key), open_worlds(TOY.env, key, SCENARIOS)
+        learner = algorithm.init(key)
+        # The copy must be another network, or nobody could tell them apart.
+        learner = replace(learner, target=jax.tree.map(lambda x: 0.9 * x, learner.target))
+        worlds = open_worlds(TOY.env, key, SCENARIOS, memory=algorithm.begin(learner))
         learner = eqx.tree_at(lambda x: x.values.weight, learner, jnp.float32(1))
         learner = eqx.tree_at(lambda x: x.values.square, learner, jnp.float32(4))
         given = algorithm, learner, TOY.env, worlds, key, STEPS
@@ -56,18 +74,139 @@ def test_targets_are_those_of_a_plain_loop(seen):
     ring = _remember(learner.ring, rollout)
     starts = np.arange(STEPS * SCENARIOS - 2)
     windows = jax.tree.map(lambda x: x[starts[:, None] + np.arange(3)], ring.ticks)
-    found = jax.jit(algorithm._targets)(learner, windows).reshape(len(starts), 2, -1)
-    value = jax.jit(jax.vmap(lambda o: algorithm.value(learner, o)))
-    ticks = ring.ticks
-    for start, row in zip(starts, np.asarray(found), strict=True):
-        later = None
-        for t in (start + 1, start):
-            after = value(jax.tree.map(lambda x, t=t: x[t + 1 : t + 2], ticks.observation))[0]
-            follows = ticks.bootstrap[t] if ticks.cut[t] else after
-            if later is not None and not ticks.cut[t]:
+    value = jax.vmap(jax.vmap(lambda o: algorithm.value(learner, o)))
+    after = jax.jit(value)(windows.observation)
+    found = jax.jit(algorithm._targets)(learner, windows)
+    np.testing.assert_allclose(found, by_hand(windows, after), rtol=1e-4, atol=1e-4)
+
+
+def by_hand(windows, value):
+    """Targets of sequences whose ticks have these values, [M V]."""
+    windows, value = jax.tree.map(np.asarray, (windows, value))
+    found = []
+    for i, reward in enumerate(windows.reward):
+        later, row = None, []
+        for t in reversed(range(len(reward) - 1)):
+            follows = windows.bootstrap[i, t] if windows.cut[i, t] else value[i, t + 1]
+            if later is not None and not windows.cut[i, t]:
                 follows = 0.5 * follows + 0.5 * later
-            later = ticks.reward[t] + 0.99 * (1 - ticks.terminated[t]) * follows
-            np.testing.assert_allclose(row[t - start], later, rtol=1e-4, atol=1e-4)
+            later = reward[t] + 0.99 * (1 - windows.terminated[i, t]) * follows
+            row.insert(0, later)
+        found += row
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(("module", "sharing"), [(facmac, "separate"), (qplex, "shared")])
+def test_the_contract_holds_for_agents_that_remember(module, sharing):
+    base = replace(TINY, net="gru", sharing=sharing, chunk=2, burn=1)
+    check_algorithm(lambda d: module.make(module.Config(base=base), d), TOY, steps=4)
+
+
+def test_both_networks_are_unrolled_and_no_memory_crosses_an_end(remembered):
+    """Tick after tick from what was kept at the first, and at every tick that follows an end."""
+    algorithm, learner, drawn = remembered
+    assert drawn.reward.shape == (2, STEPS + 1)
+    value = jax.jit(lambda o: algorithm.value(learner, o))
+    listen = jax.jit(lambda o: algorithm.listen(learner, o))
+    values = []
+    for i in range(2):
+        memory, row = None, []
+        for t in range(STEPS + 1):
+            now = jax.tree.map(lambda x, at=(i, t): x[at], drawn)
+            observation = now.observation
+            if memory is not None:
+                observation = replace(observation, memory=memory)
+            heard = listen(observation)
+            ended = now.terminated | now.cut
+            memory = None if ended else heard.memory
+            row.append(value(heard))
+        values.append(row)
+    assert (drawn.terminated | drawn.cut)[:, :-2].any()
+    found = jax.jit(algorithm._targets)(learner, drawn)
+    np.testing.assert_allclose(found, by_hand(drawn, jnp.array(values)), rtol=1e-4, atol=1e-4)
+
+
+def test_what_came_before_an_end_changes_nothing_after_it(remembered):
+    algorithm, learner, drawn = remembered
+    end = int(jnp.argmax((drawn.terminated | drawn.cut)[0]))
+    assert end < STEPS - 1
+
+    @jax.jit
+    def learnt(drawn):
+        """From the last ticks alone."""
+        late = jnp.arange(STEPS + 1) > end
+        sequences = replace(drawn, counts=drawn.counts & late[None])
+        target = algorithm._targets(learner, drawn)
+        now = jax.tree.map(lambda x: x[:1, :-1], sequences)
+        weight = now.counts[0, :, None] * jnp.ones((1, 3))
+        slope = jax.grad(lambda b: _loss(b, now, target[:STEPS], weight, KEY)[0])(learner.brain)
+        return target[end + 1 : STEPS], slope
+
+    def other(x):
+        return x.at[:, : end + 1].add(1.0) if x.dtype == jnp.float32 and x.ndim > 2 else x
+
+    wild = replace(drawn, observation=jax.tree.map(other, drawn.observation))
+    for x, y in zip(*map(jax.tree.leaves, (learnt(drawn), learnt(wild))), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
+
+
+class Now(eqx.Module):
+    """What a gated recurrent unit with shut gates is: a perceptron on the present."""
+
+    listener: dict
+
+    def __call__(self, observation):
+        net = self.listener
+        own = jnp.concatenate([observation.local, jnp.eye(3)], axis=-1)
+        seen = jnp.tile(whole_view(observation)[None], (3, 1))
+        x = jnp.concatenate([seen, own], axis=-1)
+        x = jax.nn.relu(x @ net["embed"])
+        return net["head"](jnp.tanh((x @ net["seen"])[:, -8:]))
+
+
+def test_a_unit_with_shut_gates_is_a_network_without_memory(remembered):
+    algorithm, learner, drawn = remembered
+    net = learner.brain.joint.utilities
+    ear = replace(
+        net.ear,
+        remembered=jnp.zeros_like(net.ear.remembered),
+        bias=net.ear.bias.at[8:16].set(-1e4),
+    )
+    shut = Brain(Apart(replace(net, ear=ear)))
+    parts = {"embed": ear.embed.weights[0], "seen": ear.seen, "head": net.head}
+    plain = Brain(Apart(Now(parts)))
+
+    @jax.jit
+    def found(brain):
+        target = algorithm._targets(replace(learner, brain=brain, target=brain), drawn)
+        now = jax.tree.map(lambda x: x[:, :-1], drawn)
+        slope = jax.grad(lambda b: _loss(b, now, target, jnp.ones_like(target), KEY)[0])(brain)
+        return target, slope.joint.utilities
+
+    target, slope = found(shut)
+    wanted, same = found(plain)
+    np.testing.assert_allclose(target, wanted, rtol=1e-5, atol=1e-5)
+    pairs = (slope.ear.embed.weights[0], slope.ear.seen[:, -8:], slope.head)
+    others = (same.listener["embed"], same.listener["seen"][:, -8:], same.listener["head"])
+    for x, y in zip(*map(jax.tree.leaves, (pairs, others)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+        assert float(jnp.abs(x).max()) > 0
+
+
+def test_burning_in_is_listening_again(remembered):
+    """Ticks that come before bring any memory up to date, from the start of an episode on."""
+    _, learner, drawn = remembered
+    nets = learner.brain, learner.lagging
+    ended = np.asarray(drawn.terminated | drawn.cut)[0]
+    burn = int(np.flatnonzero(ended)[0]) + 3
+    assert not ended[burn - 1]
+    memory = jax.tree.map(lambda x: x.at[:, burn:].add(1.0), drawn.observation.memory)
+    stale = replace(drawn, observation=replace(drawn.observation, memory=memory))
+    fresh = _recalled(nets, stale, burn).observation.memory
+    assert set(fresh) == {"actor", "copy of actor"}
+    for name, kept in drawn.observation.memory.items():
+        np.testing.assert_allclose(fresh[name][0, 0], kept[0, burn], rtol=1e-4, atol=1e-5)
+    assert _recalled(nets, drawn, 0) is drawn
 
 
 def test_values_are_in_units_of_reward(seen):
@@ -79,7 +218,7 @@ def test_values_are_in_units_of_reward(seen):
 
 def test_neither_the_actor_nor_the_value_moves_the_other(seen):
     _, learner, rollout = seen
-    ticks = jax.tree.map(lambda x: x[:8], _remember(learner.ring, rollout).ticks)
+    ticks = jax.tree.map(lambda x: x[:8, None], _remember(learner.ring, rollout).ticks)
     algorithm = facmac.make(facmac.Config(base=TINY), TOY)
 
     @jax.jit

@@ -3,6 +3,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from builders import TINY
 from descant.algorithms import iql, vdn
@@ -23,9 +24,10 @@ def train(toy, algorithm):
     return run(jax.random.key(0)).learner
 
 
-def test_vdn_with_one_agent_is_iql_with_one_agent():
+@pytest.mark.parametrize("net", ["mlp", "gru"])
+def test_vdn_with_one_agent_is_iql_with_one_agent(net):
     toy = balance.make(balance.Config(agents=1))
-    base = replace(TINY, span=2, trace=0.5)
+    base = replace(TINY, net=net, span=2, chunk=2, burn=1, trace=0.5)
     learners = [train(toy, m) for m in (iql.make(base, toy), vdn.make(vdn.Config(base), toy))]
     one, other = (jax.tree.leaves_with_path((x.brain, x.target)) for x in learners)
     for (path, x), (_, y) in zip(one, other, strict=True):

@@ -87,10 +87,32 @@ def test_nothing_is_remembered_at_first_and_others_memories_stay():
         ear.listen(first)
 
 
+def test_all_ears_of_networks_are_heard_and_a_copy_remembers_for_itself():
+    listener = recurrent.listener(KEY, recurrent.own(SPEC), "actor", HIDDEN, 2)
+    nets = {"of": listener, "copy": recurrent.copied(listener), "other": jnp.zeros(3)}
+    memory = recurrent.begin(nets)
+    assert sorted(memory) == ["actor", "copy of actor"]
+    assert recurrent.begin(jnp.zeros(3)) is None
+    seen = replace(episode(ears(None)), memory=None)
+    seen = replace(seen, memory=jax.tree.map(lambda x: jnp.zeros((TICKS, *x.shape)), memory))
+    fresh = jnp.zeros((TICKS,), bool).at[0].set(True)
+    heard = recurrent.follow(nets, seen, fresh)
+    np.testing.assert_array_equal(heard.memory["actor"], heard.memory["copy of actor"])
+    one = recurrent.listen(nets, jax.tree.map(lambda x: x[0], seen))
+    np.testing.assert_allclose(one.memory["copy of actor"], heard.memory["actor"][0], rtol=1e-5)
+    np.testing.assert_array_equal(nets["copy"](one), listener(one))
+
+
 def test_what_is_seen_is_the_own_view_and_the_index_or_everything():
     _, first = TOY.env.reset(KEY)
-    own, whole = recurrent.own(SPEC), recurrent.whole(SPEC)
-    np.testing.assert_array_equal(own.of(first), np.concatenate([first.local, np.eye(2)], axis=1))
-    np.testing.assert_array_equal(whole.of(first), np.reshape(first.local, (1, -1)))
-    for view in (own, whole):
-        assert view.of(first).shape == (view.rows, view.size)
+    all_seen = np.reshape(first.local, -1)
+    own = np.concatenate([first.local, np.eye(2)], axis=1)
+    for view, wanted in (
+        (recurrent.own(SPEC), (all_seen[:0], own)),
+        (recurrent.everything(SPEC), (all_seen, own)),
+        (recurrent.whole(SPEC), (all_seen, own[:1, :0])),
+    ):
+        common, each = view.of(first)
+        np.testing.assert_array_equal(common, wanted[0])
+        np.testing.assert_array_equal(each, wanted[1])
+        assert (each.shape[0], common.size + each.shape[1]) == (view.rows, view.size)

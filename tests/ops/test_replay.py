@@ -47,6 +47,20 @@ def test_every_tick_is_as_likely_as_any_other_and_is_followed_by_its_successor(t
     np.testing.assert_array_equal(drawn[inside, 1], drawn[inside, 0] + 1)
 
 
+@pytest.mark.parametrize("total", [5, 7, 12])
+def test_chunks_begin_so_many_ticks_before_the_newest_and_may_be_seen_from_earlier_on(total):
+    ring = empty(TICK, ROOM)
+    for first in range(total):
+        ring = put(ring, numbers(first, 1))
+    look = jax.jit(lambda ring: draw(ring, KEY, 500, 3, every=2, before=1))
+    drawn = np.asarray(look(ring)["number"])
+    starts = [total - 2 * n for n in range(min(total, ROOM) // 2, 0, -1)]
+    assert np.unique(drawn[:, 1]).tolist() == starts
+    np.testing.assert_array_equal(drawn[:, 2], drawn[:, 1] + 1)
+    kept = drawn[:, 1] > total - min(total, ROOM)
+    np.testing.assert_array_equal(drawn[kept, 0], drawn[kept, 1] - 1)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="8 ticks do not fit into a ring with room for 7"):
         push(empty(TICK, ROOM), numbers(0, 8))

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from descant.algorithms._actor_critic import AbstractActionCritic, Fit
+from descant.algorithms._actor_critic import AbstractActionCritic, Fit, heard
 from descant.ascent.climb import Climb
-from descant.ascent.together import adam, flatten
+from descant.ascent.together import adam, chunks, flatten, followed, fresh
 from descant.core.algorithm import AbstractPolicy, Probe, Schedule, Term
 from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar
 from descant.credit.probes import Luck
+from descant.nets import recurrent
 from descant.nets.beside import Beside
 from descant.ops import moments
 from descant.ops.losses import huber, masked_mean
@@ -64,6 +65,9 @@ class Learned(AbstractActionCritic):
     ) -> Float[Array, " V"]:
         """What the joint action of a tick is worth, in the network's own unit."""
 
+    def net(self, state: Judge) -> PyTree:
+        return state.net
+
     def init(self, key: Key) -> Judge:
         net = self.lesson.make(key)
         optimiser = adam(self.lesson.fit.norm).init(net)
@@ -73,19 +77,20 @@ class Learned(AbstractActionCritic):
         self, state: Judge, actor: AbstractPolicy, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Judge, dict[str, Scalar]]:
         fit = self.lesson.fit
-        said = self._judged(state.target, rollout.observation, rollout.action)
-        target = self._targets(state, actor, rollout, said)
+        target = self._targets(state, actor, rollout)
         values = fit.follow(state.values, target)
         mean, deviation = fit.scale(values)
         weight = jnp.ones_like(target)
         if target.shape[-1] > 1:
             weight = rollout.observation.active.astype(jnp.float32)
-        ticks = flatten((rollout.observation, rollout.action, (target - mean) / deviation, weight))
+        given = rollout, (target - mean) / deviation, weight
+        pieces = chunks(given, fresh(rollout), fit.chunk)
 
         def loss(net, index):
-            observation, action, target, weight = jax.tree.map(lambda x: x[index], ticks)
-            action = rows(action, observation.mask.shape[-1])
-            said = jax.vmap(partial(self.judge, net))(observation, action)
+            batch = jax.tree.map(lambda x: x[index], pieces)
+            ticks, target, weight = followed(partial(recurrent.follow, net), batch)
+            action = rows(ticks.action, ticks.observation.mask.shape[-1])
+            said = jax.vmap(partial(self.judge, net))(ticks.observation, action)
             return masked_mean(huber(said - target, fit.delta), weight)
 
         step = fit.descent(loss, progress)
@@ -95,21 +100,22 @@ class Learned(AbstractActionCritic):
             return (moved, lag(carry[1], moved[0], jnp.int32(0), self.lesson.lag, 1)), told
 
         start = (state.net, state.optimiser), state.target
-        indices = fit.batches(key, rollout.reward.size)
+        indices = fit.batches(key, *pieces.fresh.shape)
         ((net, optimiser), copy), (error, norm) = jax.lax.scan(lagging, start, indices)
         metrics = {"action_critic_loss": jnp.mean(error), "action_critic_norm": jnp.mean(norm)}
         return Judge(net=net, target=copy, optimiser=optimiser, values=values), metrics
 
     def _targets(
-        self, state: Judge, actor: AbstractPolicy, rollout: Rollout, said: Float[Array, "T E V"]
+        self, state: Judge, actor: AbstractPolicy, rollout: Rollout
     ) -> Float[Array, "T E V"]:
         """What the value of each joint action should be, in units of reward.
 
         What follows the last tick, or a truncation, is not in the rollout; the critic of ticks has
-        seen it.
+        seen it. A copy that remembers starts from what the critic does as the rollout begins.
         """
-        if self.lesson.following == "best":
-            said = self._judged(state.target, rollout.observation, self._best(actor, rollout))
+        taken = self.lesson.following == "sampled"
+        action = rollout.action if taken else self._best(actor, rollout)
+        said = self._judged(state.target, heard(state.target, rollout), action)
         mean, deviation = self.lesson.fit.scale(state.values)
         said = mean + deviation * said
         last = jnp.mean(rollout.bootstrap, axis=-1, keepdims=True)

@@ -4,6 +4,7 @@ them."""
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import equinox as eqx
@@ -30,6 +31,7 @@ from descant.core.errors import UserError
 from descant.core.model import AbstractModel, Advisor
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.schedules import Given
+from descant.nets import recurrent
 from descant.nets.recurrent import Listener
 from descant.ops import moments
 from descant.ops.guidance import aligned_share
@@ -115,6 +117,10 @@ class AbstractActionCritic(eqx.Module):
     def init(self, key: Key) -> PyTree:
         """Before training."""
 
+    def net(self, state: PyTree) -> PyTree:
+        """The network that judges, which may remember."""
+        return ()
+
     @abc.abstractmethod
     def fit(
         self, state: PyTree, actor: AbstractPolicy, rollout: Rollout, progress: Scalar, key: Key
@@ -176,12 +182,17 @@ class ActorCritic(AbstractAlgorithm):
         return learner.actor if advisor is None else replace(learner.actor, advisor=advisor)
 
     def begin(self, learner: Learner) -> PyTree:
-        actor, critic = self.policy(learner).begin(), learner.critic
-        return actor if not isinstance(critic, Listener) else (actor or {}) | critic.ear.begin()
+        actor, critics = self.policy(learner).begin(), recurrent.begin(self._critics(learner))
+        return actor if critics is None else (actor or {}) | critics
 
     def listen(self, learner: Learner, observation: Observation) -> Observation:
-        heard, critic = self.policy(learner).listen(observation), learner.critic
-        return heard if not isinstance(critic, Listener) else critic.ear.listen(heard)
+        heard = self.policy(learner).listen(observation)
+        return recurrent.listen(self._critics(learner), heard)
+
+    def _critics(self, learner: Learner) -> PyTree:
+        """Those that judge ticks and actions."""
+        actions = () if self.actions is None else self.actions.net(learner.actions)
+        return learner.critic, actions
 
     def context(self, state: PyTree) -> PyTree:
         if self.model is None or self.advisor is not None:
@@ -238,11 +249,12 @@ class ActorCritic(AbstractAlgorithm):
         return state, self._read(replace(learner, actions=state), rollout), told
 
     def _read(self, learner: Learner, rollout: Rollout) -> Rollout:
-        """The rollout with what the critic of actions says of it."""
+        """The rollout with what the critic of actions says of it, and remembers at its ticks."""
         if self.actions is None:
             return rollout
         read = self.actions.read(learner.actions, learner.actor, rollout)
-        return replace(rollout, probes={**rollout.probes, **read})
+        seen = heard(self.actions.net(learner.actions), rollout)
+        return replace(rollout, observation=seen, probes={**rollout.probes, **read})
 
     def _climbing(self, actions: PyTree, unit: Scalar | float) -> AbstractAscent:
         """The ascent, with the term of the critic of actions if that has one."""
@@ -305,7 +317,7 @@ class ActorCritic(AbstractAlgorithm):
     def _judge(self, critic: Critic, observation: Observation) -> Float[Array, " V"]:
         """The critic's word in its own units."""
         if isinstance(critic, Listener):
-            return critic(observation)
+            return critic(observation)[:, 0]
         if self.view == "local":
             return jax.vmap(critic, in_axes=(None, 0))(observation, observation.local)
         active = observation.active.astype(jnp.float32)
@@ -334,7 +346,7 @@ class ActorCritic(AbstractAlgorithm):
 
         def loss(critic, index):
             batch = jax.tree.map(lambda x: x[index], pieces)
-            ticks, target, weight = followed(_follow(critic), batch)
+            ticks, target, weight = followed(partial(recurrent.follow, critic), batch)
             said = jax.vmap(self._judge, in_axes=(None, 0))(critic, ticks.observation)
             each = huber(said - target, fit.delta) * weight
             return jnp.sum(each) / jnp.maximum(jnp.sum(weight), 1)
@@ -352,11 +364,11 @@ class ActorCritic(AbstractAlgorithm):
         return critic, state, metrics
 
 
-def _follow(critic: Critic) -> Callable:
-    """How a critic takes in ticks that follow one another."""
-    if isinstance(critic, Listener):
-        return critic.ear.follow
-    return lambda observation, fresh: observation
+def heard(net: PyTree, rollout: Rollout) -> Observation:
+    """What a rollout shows to a network that has listened to all of it, from what was remembered as
+    it began."""
+    follow = partial(recurrent.follow, net)
+    return jax.vmap(follow, in_axes=1, out_axes=1)(rollout.observation, fresh(rollout))
 
 
 def _unjudged(rollout: Rollout) -> Signal:

@@ -16,7 +16,7 @@ from descant.core.network import AbstractNetwork
 from descant.core.types import Key
 from descant.credit.links import Judged, Standardise, chain
 from descant.credit.probes import Luck
-from descant.nets import beside, joint, mixing
+from descant.nets import beside, joint, mixing, recurrent
 from descant.nets import set as sets
 
 if TYPE_CHECKING:
@@ -33,9 +33,13 @@ def factorised(config: "maipg.Config", domain: Domain, fit: Fit) -> Factorised:
         width = config.critic.hidden
         mixer = mixing.mixer(mix_key, spec, config.mixer, embed=config.embed, hidden=width)
         if spec.continuous:
-            return beside.points(net_key, spec, mixer, **sizes)
+            who = "judge" if config.base.net == "gru" else None
+            return beside.points(net_key, spec, mixer, who=who, **sizes)
         if config.base.net == "pointer":
             net = sets.pointer(net_key, spec, hidden=width, enough=0.0)
+        elif config.base.net == "gru":
+            sees = recurrent.everything(spec)
+            net = recurrent.listener(net_key, sees, "judge", width, spec.actions)
         else:
             net = joint.utilities(net_key, spec, view="world", **sizes)
         return joint.Mixed(net, mixer)
@@ -64,7 +68,8 @@ def counterfactual(
     mean of some, seen with an agent's own eyes."""
     sizes = {"hidden": critic.hidden, "depth": critic.depth}
     make = partial(beside.beside, spec=domain.env.spec, whole=not mean, by_name=not mean, **sizes)
-    return Counterfactual(lesson=lesson(config, critic, fit, make), heed=heed, mean=mean)
+    alone = replace(fit, chunk=1)
+    return Counterfactual(lesson=lesson(config, critic, alone, make), heed=heed, mean=mean)
 
 
 def lesson(config: "mappo.Config", critic: "Critic", fit: Fit, make, **options) -> Lesson:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-import jax
 import jax.numpy as jnp
 
 from descant.core.algorithm import AbstractPolicy
@@ -34,11 +33,9 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
 
     def make(key):
         if config.net == "gru":
-            key, then = jax.random.split(key)
-            ear = recurrent.ear(key, recurrent.own(spec), "actor", config.hidden, owners)
-            net = recurrent.recalled(then, "actor", config.hidden, spec.actions, 0.01, owners)
+            sees = recurrent.own(spec)
+            net = recurrent.listener(key, sees, "actor", config.hidden, spec.actions, owners=owners)
         else:
-            ear = None
             net = mlp.per_agent(
                 key,
                 spec,
@@ -48,9 +45,9 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
                 owners=owners,
             )
         if not spec.continuous:
-            return Independent(net=net, ear=ear, correlated=config.order == "correlated")
+            return Independent(net=net, correlated=config.order == "correlated")
         deviation = jnp.full((len(owners or (0,)), spec.actions), jnp.log(config.deviation))
-        return Gaussian(net=net, ear=ear, deviation=deviation, squash=config.squash)
+        return Gaussian(net=net, deviation=deviation, squash=config.squash)
 
     return make
 
@@ -62,10 +59,7 @@ def critic(config: "Config", domain: Domain, view: View) -> Callable[[Key], "Cri
     def make(key):
         if config.net == "gru":
             sees = recurrent.whole(spec) if view == "world" else recurrent.own(spec)
-            key, then = jax.random.split(key)
-            ear = recurrent.ear(key, sees, "critic", config.hidden)
-            head = recurrent.recalled(then, "critic", config.hidden, 1, 1.0)
-            return recurrent.Listener(ear=ear, head=head)
+            return recurrent.listener(key, sees, "critic", config.hidden, 1, last=1.0)
         if config.net == "pointer":
             judge = sets.pooled(key, spec, hidden=config.hidden)
         else:

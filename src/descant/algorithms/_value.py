@@ -13,12 +13,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from descant.algorithms._settings import check_choices
 from descant.algorithms.iql import Config
-from descant.ascent.together import adam, flatten
+from descant.ascent.together import adam, even, flatten
 from descant.core.algorithm import AbstractAlgorithm, Assessment, Parts, Probe, Schedule
 from descant.core.domain import Domain
 from descant.core.errors import UserError
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar
 from descant.credit.schedules import Ramp
+from descant.nets import recurrent
 from descant.nets.explore import Exploring
 from descant.nets.joint import AbstractJoint, Utilities, greedy
 from descant.nets.mlp import per_agent
@@ -77,6 +78,11 @@ class Learner(eqx.Module):
     epsilon: Scalar
     step: Int[Array, ""]
 
+    @property
+    def lagging(self) -> Brain:
+        """The target, which remembers for itself."""
+        return recurrent.copied(self.target)
+
 
 class Fit(eqx.Module):
     """How values follow their targets."""
@@ -84,9 +90,14 @@ class Fit(eqx.Module):
     updates: int = eqx.field(static=True)
     """Gradient steps in an iteration."""
     minibatch: int = eqx.field(static=True)
-    """Sequences in a step."""
+    """Ticks in a step."""
     span: int = eqx.field(static=True)
     """Ticks of a sequence that are learnt from; one more is looked at."""
+    chunk: int | None = eqx.field(static=True)
+    """Where agents remember, ticks of a rollout's chunks, which are then the sequences, at most; 0
+    for all. None where they do not."""
+    burn: int = eqx.field(static=True)
+    """Ticks before a chunk that agents listen to beforehand."""
     discount: float = eqx.field(static=True)
     trace: float = eqx.field(static=True)
     norm: float = eqx.field(static=True)
@@ -127,21 +138,27 @@ class ValueBased(AbstractAlgorithm):
         brain = learner.brain
         return Exploring(brain.scores, learner.epsilon, soft=brain.actor is not None)
 
+    def begin(self, learner: Learner) -> PyTree:
+        return recurrent.begin((learner.brain, learner.lagging))
+
+    def listen(self, learner: Learner, observation: Observation) -> Observation:
+        return recurrent.listen((learner.brain, learner.lagging), observation)
+
     def context(self, state: PyTree) -> PyTree:
         return ()
 
     def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
         # Of an action that was chosen for its own error, the other network's word is taken: double
         # Q-learning, van Hasselt et al. (2016). An actor lags with the values it was made for.
-        brain = learner.brain if learner.brain.actor is None else learner.target
+        brain = learner.brain if learner.brain.actor is None else learner.lagging
         mean, deviation = moments.read(learner.values)
-        return mean + deviation * learner.target.joint(observation, brain.choice(observation))
+        return mean + deviation * learner.lagging.joint(observation, brain.choice(observation))
 
     def update(
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
         learner = replace(learner, ring=_remember(learner.ring, rollout))
-        step = partial(self._step, progress)
+        step = partial(self._step, progress, rollout.reward.shape[0])
         learner, metrics = jax.lax.scan(step, learner, jax.random.split(key, self.fit.updates))
         epsilon = self.epsilon(progress)
         metrics = jax.tree.map(jnp.mean, metrics) | {"epsilon": epsilon}
@@ -157,18 +174,19 @@ class ValueBased(AbstractAlgorithm):
         )
 
     def _step(
-        self, progress: Scalar, learner: Learner, key: Key
+        self, progress: Scalar, ticks: int, learner: Learner, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
-        """One gradient step on sequences from the replay."""
+        """One gradient step on sequences from the replay, where rollouts have so many ticks."""
         fit, brain = self.fit, learner.brain
         draw_key, noise_key = jax.random.split(key)
-        sequences = draw(learner.ring, draw_key, fit.minibatch, fit.span + 1)
+        sequences = self._drawn(learner, ticks, draw_key)
         target = self._targets(learner, sequences)
-        ticks = flatten(jax.tree.map(lambda x: x[:, :-1], sequences))
-        weight = jnp.broadcast_to(ticks.counts[:, None].astype(jnp.float32), target.shape)
+        now = jax.tree.map(lambda x: x[:, :-1], sequences)
+        counts = flatten(now.counts)[:, None].astype(jnp.float32)
+        weight = jnp.broadcast_to(counts, target.shape)
         values = moments.follow(learner.values, *masked_moments(target, weight), MOMENTUM)
         mean, deviation = moments.read(values)
-        given = ticks, (target - mean) / deviation, weight, noise_key
+        given = now, (target - mean) / deviation, weight, noise_key
         slope, metrics = jax.grad(_loss, has_aux=True)(brain, *given)
         joint, joint_state = _moved(
             brain.joint, learner.joint_state, slope.joint, fit.rate(progress), fit.norm
@@ -190,10 +208,21 @@ class ValueBased(AbstractAlgorithm):
         metrics |= {"gradient_norm": optax.tree.norm(slope), "expected": jnp.mean(target)}
         return learner, metrics
 
+    def _drawn(self, learner: Learner, ticks: int, key: Key) -> Tick:
+        """Sequences from the replay, with the tick that comes after each."""
+        fit, ring = self.fit, learner.ring
+        if fit.chunk is None:
+            return draw(ring, key, -(-fit.minibatch // fit.span), fit.span + 1)
+        span = even(ticks, fit.chunk)
+        count = -(-fit.minibatch // span)
+        sequences = draw(ring, key, count, span + 1, every=span, before=fit.burn)
+        return _recalled((learner.brain, learner.lagging), sequences, fit.burn)
+
     def _targets(self, learner: Learner, sequences: Tick) -> Float[Array, "M V"]:
         """What the value at each tick should be, in units of reward."""
         now = jax.tree.map(lambda x: x[:, :-1], sequences)
-        after = jax.tree.map(lambda x: x[:, 1:], sequences.observation)
+        heard = _heard((learner.brain, learner.lagging), sequences)
+        after = jax.tree.map(lambda x: x[:, 1:], heard)
         forecast = jax.vmap(jax.vmap(partial(self.value, learner)))(after)
         following = jnp.where(now.cut[..., None], now.bootstrap, forecast)
         returns = partial(lambda_returns, discount=self.fit.discount, trace=self.fit.trace)
@@ -227,17 +256,45 @@ def _remember(ring: Ring, rollout: Rollout) -> Ring:
     return push(ring, flatten(jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), ticks)))
 
 
+def _fresh(sequences: Tick) -> Bool[Array, "B L"]:
+    """Where a tick does not follow the one before it."""
+    last = sequences.terminated | sequences.cut | ~sequences.counts
+    return jnp.concatenate([jnp.ones_like(last[:, :1]), last[:, :-1]], axis=1)
+
+
+def _heard(net: PyTree, sequences: Tick) -> Observation:
+    """What sequences show to who has listened to them."""
+    follow = partial(recurrent.follow, net)
+    return jax.vmap(follow)(sequences.observation, _fresh(sequences))
+
+
+def _recalled(net: PyTree, sequences: Tick, burn: int) -> Tick:
+    """Sequences without their first ticks, once what is remembered after these is what would be
+    now; Kapturowski et al. (2019), section 3."""
+    if not burn:
+        return sequences
+    before = jax.tree.map(lambda x: x[:, :burn], sequences)
+    rest = jax.tree.map(lambda x: x[:, burn:], sequences)
+    fresh = _fresh(sequences)[:, burn, None, None]
+
+    def renew(stored, heard):
+        return stored.at[:, 0].set(jnp.where(fresh, stored[:, 0], heard[:, -1]))
+
+    memory = jax.tree.map(renew, rest.observation.memory, _heard(net, before).memory)
+    return replace(rest, observation=replace(rest.observation, memory=memory))
+
+
 def _loss(
     brain: Brain,
-    ticks: Tick,
+    sequences: Tick,
     target: Float[Array, "M V"],
     weight: Float[Array, "M V"],
     key: Key,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Squared error of the joint value and, where there is an actor, minus the value of what it
     would do: neither part moves the other one's weights."""
-    seen = ticks.observation
-    action = jax.nn.one_hot(ticks.action, seen.mask.shape[-1])
+    seen = flatten(_heard(brain, sequences))
+    action = jax.nn.one_hot(flatten(sequences.action), seen.mask.shape[-1])
     error = jax.vmap(brain.joint)(seen, action) - target
     loss = masked_mean(0.5 * error**2, weight)
     if brain.actor is None:
@@ -245,7 +302,8 @@ def _loss(
     log_probabilities = jax.vmap(lambda o: masked_log_softmax(brain.scores(o), o.mask))(seen)
     held = jax.lax.stop_gradient(brain.joint)
     noise = jax.random.gumbel(key, log_probabilities.shape)
-    reached = jax.vmap(held)(seen, relaxed(log_probabilities, noise, 1.0, hard=True))
+    going = relaxed(log_probabilities, noise, 1.0, hard=True)
+    reached = jax.vmap(held)(jax.lax.stop_gradient(seen), going)
     gain = masked_mean(reached, weight)
     return loss - gain, {"critic_loss": loss, "actor_value": gain}
 
@@ -276,8 +334,12 @@ def build(
     rate = config.rate, config.rate_stop
 
     owners = tuple(range(spec.agents)) if config.sharing == "separate" else None
+    remember = config.net == "gru"
 
-    def net(key: Key) -> Utilities:
+    def net(key: Key, who: str) -> Utilities:
+        if remember:
+            sees = recurrent.own(spec)
+            return recurrent.listener(key, sees, who, config.hidden, spec.actions, owners=owners)
         return per_agent(
             key,
             spec,
@@ -289,8 +351,9 @@ def build(
 
     def brain(key: Key) -> Brain:
         net_key, mix_key, actor_key = jax.random.split(key, 3)
-        joint = make_joint(mix_key, net(net_key))
-        return Brain(joint, None if actor_rate is None else net(actor_key))
+        if actor_rate is None:
+            return Brain(make_joint(mix_key, net(net_key, "actor")))
+        return Brain(make_joint(mix_key, net(net_key, "critic")), net(actor_key, "actor"))
 
     def ring() -> Ring:
         return empty(
@@ -306,6 +369,8 @@ def build(
             updates=config.updates,
             minibatch=config.minibatch,
             span=config.span,
+            chunk=config.chunk if remember else None,
+            burn=config.burn,
             discount=config.discount,
             trace=config.trace,
             norm=config.norm,
@@ -319,7 +384,8 @@ def build(
 
 def _blank(domain: Domain, make_brain: Callable[[Key], Brain], key: Key) -> Tick:
     """A tick at which nothing happens, for its shapes."""
-    spec, (_, seen) = domain.env.spec, domain.env.reset(key)
+    spec, (_, seen), brain = domain.env.spec, domain.env.reset(key), make_brain(key)
+    seen = replace(seen, memory=recurrent.begin((brain, recurrent.copied(brain))))
     zero, no = jnp.float32(0), jnp.bool_(False)
     action = jnp.zeros((spec.agents, spec.actions))
     return Tick(
@@ -328,6 +394,6 @@ def _blank(domain: Domain, make_brain: Callable[[Key], Brain], key: Key) -> Tick
         reward=zero,
         terminated=no,
         cut=no,
-        bootstrap=make_brain(key).joint(seen, action),
+        bootstrap=brain.joint(seen, action),
         counts=no,
     )

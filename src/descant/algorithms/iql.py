@@ -27,26 +27,33 @@ TABLE = {
 class Config:
     """IQL."""
 
+    net: Literal["mlp", "gru"] = "mlp"
+    """A perceptron, or a gated recurrent unit, which remembers what it has seen."""
     hidden: int = 64
     """Width of hidden layers."""
     depth: int = 2
-    """Hidden layers of the utility network; 0 is a linear model."""
+    """Hidden layers of `mlp`; 0 is a linear model."""
     embedding: int = 16
-    """Width of the agent-index embedding."""
+    """Width of the agent-index embedding of `mlp`."""
+    chunk: int = 16
+    """Ticks in a row through which `gru` learns what to remember, as many of them as divide a
+    rollout evenly; 0 for all of a rollout."""
+    burn: int = 0
+    """Ticks before a chunk that `gru` listens to again, as it now would, before it learns."""
     sharing: Literal["shared", "separate"] = "shared"
     """Whether the agents' networks are one, or each has its own."""
     discount: float = 0.99
     """Discount per tick."""
     trace: float = 0.0
-    """Lambda of the targets: 0 takes those of one step, 1 those of `span` steps."""
+    """Lambda of the targets: 0 takes those of one step, 1 those of a whole sequence."""
     span: int = 1
-    """Ticks of a sequence drawn from the replay."""
+    """Ticks of a sequence drawn from the replay for `mlp`; for `gru` they are chunks."""
     replay: int = 16384
     """Ticks that are remembered, of all scenarios together."""
     updates: int = 64
     """Gradient steps in an iteration."""
     minibatch: int = 256
-    """Sequences in a gradient step."""
+    """Ticks in a gradient step, in whole sequences."""
     rate: float = 3e-3
     """Learning rate at the first update."""
     rate_stop: float = 1e-5
@@ -70,7 +77,7 @@ class Config:
         Raises:
             UserError: a value is out of its range; the field is named.
         """
-        for name in ("depth", "embedding", "rate_stop"):
+        for name in ("depth", "embedding", "chunk", "burn", "rate_stop"):
             if not getattr(self, name) >= 0:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."

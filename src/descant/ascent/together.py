@@ -193,20 +193,13 @@ def fresh(rollout: Rollout) -> Bool[Array, "T E"]:
 
 
 def chunks(tree: PyTree, fresh: Bool[Array, "T E"], length: int) -> Chunks:
-    """A rollout, and what else is [T, E, ...], cut into chunks of equal length: the most ticks that
-    come out even, up to `length`; 0 for all.
+    """A rollout, and what else is [T, E, ...], cut into chunks of `even` length.
 
     Raises:
-        UserError: chunks that come out even are less than a quarter of that.
+        UserError: there is none near it.
     """
     ticks = fresh.shape[0]
-    wanted = min(length or ticks, ticks)
-    length = max(n for n in range(1, wanted + 1) if ticks % n == 0)
-    if 4 * length < wanted:
-        raise UserError(
-            f"algorithm.chunk: a rollout's {ticks} ticks cannot be cut into equal chunks of about "
-            f"{wanted}; take 0 for the whole rollout, or another train.steps."
-        )
+    length = even(ticks, length)
 
     def cut(x):
         parts = x.reshape(ticks // length, length, *x.shape[1:])
@@ -215,6 +208,22 @@ def chunks(tree: PyTree, fresh: Bool[Array, "T E"], length: int) -> Chunks:
 
     tree, fresh = jax.tree.map(cut, (tree, fresh))
     return Chunks(tree, fresh.at[:, 0].set(True))
+
+
+def even(ticks: int, length: int) -> int:
+    """The most ticks, up to `length`, of which chunks of a rollout come out even; 0 for all.
+
+    Raises:
+        UserError: they are less than a quarter of that.
+    """
+    wanted = min(length or ticks, ticks)
+    length = max(n for n in range(1, wanted + 1) if ticks % n == 0)
+    if 4 * length < wanted:
+        raise UserError(
+            f"algorithm.chunk: a rollout's {ticks} ticks cannot be cut into equal chunks of about "
+            f"{wanted}; take 0 for the whole rollout, or another train.steps."
+        )
+    return length
 
 
 def followed(follow: Callable, pieces: Chunks) -> PyTree:

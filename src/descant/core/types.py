@@ -83,8 +83,8 @@ class Observation(eqx.Module):
     advice: PyTree = None
     """The analytic model at this tick, for agents that ask it as they choose; None for others."""
     memory: dict[str, Float[Array, "*batch V H"]] | None = None
-    """What is remembered as the tick begins, by who remembers, `actor` or `critic`; once they have
-    listened to the tick, what they remember then. None where nobody does."""
+    """What is remembered as the tick begins, by who remembers, such as `actor` or `critic`; once
+    they have listened to the tick, what they remember then. None where nobody does."""
 
 
 class Step(eqx.Module):

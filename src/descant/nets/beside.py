@@ -13,10 +13,12 @@ from descant.nets.mlp import (
     layers,
     shared_size,
     shared_view,
+    split_affine,
     weights,
     whole_size,
     whole_view,
 )
+from descant.nets.recurrent import Ear, Seen, ear, everything
 
 
 class Rows(eqx.Module):
@@ -34,7 +36,7 @@ class Rows(eqx.Module):
         more: Float[Array, "#N H"] | None = None,
     ) -> Float[Array, "N A"]:
         """A row of numbers per agent; `more` goes straight to the hidden layer."""
-        x = (common @ self.common + self.bias)[None] + own @ self.own
+        x = split_affine(common, own, (self.common, self.own), self.bias, None)
         return self.rest(jax.nn.relu(x if more is None else x + more))
 
 
@@ -98,18 +100,37 @@ class Points(eqx.Module):
     net: Rows
     mixer: Callable[[Float[Array, " N"], Float[Array, " I"]], Scalar]
     spec: Spec = eqx.field(static=True)
+    ear: Ear | None = None
+    """What remembers for each agent, if the value is not of the present alone."""
 
     def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
         """One value; agents that rest are worth what no push is."""
         acted = jnp.where(observation.active[:, None], action, 0.0)
-        own = jnp.concatenate([observation.local, jnp.eye(self.spec.agents), acted], axis=-1)
-        state = whole_view(observation)
-        return self.mixer(self.net(state, own)[:, 0], state)[None]
+        common, own = self._known(observation)
+        utility = self.net(common, jnp.concatenate([own, acted], axis=-1))[:, 0]
+        return self.mixer(utility, whole_view(observation))[None]
+
+    def _known(self, observation: Observation) -> Seen:
+        if self.ear is None:
+            return everything(self.spec).of(observation)
+        return jnp.zeros((0,)), (observation.memory or {})[self.ear.who]
 
 
 def points(
-    key: Key, spec: Spec, mixer: Callable[..., Scalar], *, hidden: int = 64, depth: int = 2
+    key: Key,
+    spec: Spec,
+    mixer: Callable[..., Scalar],
+    *,
+    hidden: int = 64,
+    depth: int = 2,
+    who: str | None = None,
 ) -> Points:
-    """`depth` hidden layers of `hidden` units, one at least."""
+    """`depth` hidden layers of `hidden` units, one at least; on the memory of `who`, if anybody's,
+    a single one."""
+    if who is not None:
+        key, then = jax.random.split(key)
+        heard = ear(key, everything(spec), who, hidden)
+        net = rows(then, 0, hidden + spec.actions, hidden, 1, 1)
+        return Points(net, mixer, spec, heard)
     own = spec.local + spec.agents + spec.actions
     return Points(rows(key, whole_size(spec), own, hidden, depth, 1), mixer, spec)

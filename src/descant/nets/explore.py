@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from descant.core.algorithm import AbstractPolicy, Assessment
+from descant.core.algorithm import Assessment
 from descant.core.types import Action, Key, Observation, Scalar
-from descant.nets.policy import assess, levels
+from descant.nets.policy import Listening, assess, levels
 from descant.ops.ordering import best
 from descant.ops.policies import ILLEGAL, chosen, invert, masked_log_softmax
 
 
-class Exploring(AbstractPolicy):
+class Exploring(Listening):
     r"""Any legal action with chance $\epsilon$, else the best one, or one by the softmax of the
     network; Watkins (1989). Once trained, agents take their best actions."""
 

@@ -38,6 +38,20 @@ def affine(x: Float[Array, "*b I"], weight: Array, bias: Array, owners: Owners) 
     return x + jnp.broadcast_to(bias, x.shape)
 
 
+def split_affine(
+    common: Float[Array, " I"],
+    own: Float[Array, "V J"],
+    weights: tuple[Float[Array, "*G I O"], Float[Array, "*G J O"]],
+    bias: Float[Array, "*G O"],
+    owners: Owners,
+) -> Float[Array, "V O"]:
+    """Weighted sums of what all see, taken once, and of what each sees."""
+    shared, each = weights
+    if owners is None:
+        return (common @ shared + bias)[None] + own @ each
+    return affine(own, each, jnp.einsum("i,gio->go", common, shared) + bias, owners)
+
+
 class Layers(eqx.Module):
     """Affine maps with an activation between them, on the last axis; batch axes go through."""
 
@@ -133,12 +147,8 @@ class PerAgent(eqx.Module):
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Logits."""
         own = jnp.concatenate([observation.local, self.embedding], axis=-1)
-        common = shared_view(observation, self.spec)
-        if self.owners is None:
-            x = (common @ self.shared + self.bias)[None] + own @ self.own
-        else:
-            heard = jnp.einsum("i,gio->go", common, self.shared) + self.bias
-            x = affine(own, self.own, heard, self.owners)
+        common, weights = shared_view(observation, self.spec), (self.shared, self.own)
+        x = split_affine(common, own, weights, self.bias, self.owners)
         return x if self.rest is None else self.rest(self.rest.activation(x))
 
 

@@ -15,7 +15,7 @@ from descant.core.algorithm import AbstractPolicy, Assessment
 from descant.core.errors import UserError
 from descant.core.model import Advice, Advisor
 from descant.core.types import Action, Key, Observation, PyTree
-from descant.nets.recurrent import Ear
+from descant.nets import recurrent
 from descant.nets.set import Pointer, take
 from descant.ops.guidance import charges, grades
 from descant.ops.loops import while_any
@@ -33,23 +33,20 @@ from descant.ops.policies import (
 class Listening(AbstractPolicy):
     """Agents that may remember what they have seen."""
 
-    ear: eqx.AbstractVar[Ear | None]
-
     def begin(self) -> PyTree:
-        return None if self.ear is None else self.ear.begin()
+        return recurrent.begin(self)
 
     def listen(self, observation: Observation) -> Observation:
-        return observation if self.ear is None else self.ear.listen(observation)
+        return recurrent.listen(self, observation)
 
     def follow(self, observation: Observation, fresh: Bool[Array, " L"]) -> Observation:
-        return observation if self.ear is None else self.ear.follow(observation, fresh)
+        return recurrent.follow(self, observation, fresh)
 
 
 class Independent(Listening):
     """Agents that choose at the same time, each for itself, from one network's logits."""
 
     net: Callable[[Observation], Float[Array, "N A"]]
-    ear: Ear | None = None
     correlated: bool = eqx.field(static=True, default=False)
     """Whether agents draw from strata of one shared source of chance: each agent's chances stay
     what they are, but together the choices follow them closely, instead of by luck."""
@@ -106,7 +103,6 @@ class Gaussian(Listening):
     net: Callable[[Observation], Float[Array, "N A"]]
     deviation: Float[Array, "#N A"]
     """Its logarithm."""
-    ear: Ear | None = None
     squash: Literal["clipped", "tanh"] = eqx.field(static=True, default="clipped")
 
     def sample(self, observation: Observation, key: Key) -> tuple[Action, Float[Array, " N"]]:

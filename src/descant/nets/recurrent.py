@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from descant.core.types import Key, Observation, Spec
+from descant.core.types import Key, Observation, PyTree, Spec
 from descant.nets.mlp import (
     Layers,
     Owners,
@@ -18,10 +18,14 @@ from descant.nets.mlp import (
     layers,
     shared_size,
     shared_view,
+    split_affine,
     weights,
     whole_size,
     whole_view,
 )
+
+Seen = tuple[Float[Array, " I"], Float[Array, "V J"]]
+"""What all see of a tick, once, and what each sees."""
 
 
 class Ear(eqx.Module):
@@ -37,12 +41,12 @@ class Ear(eqx.Module):
     bias: Float[Array, "*G W"]
     remembered: Float[Array, "*G H W"]
     offset: Float[Array, "*G W"]
-    view: Callable[[Observation], Float[Array, "V I"]] = eqx.field(static=True)
+    view: Callable[[Observation], Seen] = eqx.field(static=True)
     rows: int = eqx.field(static=True)
     """V: how many remember."""
     owners: Owners = eqx.field(static=True)
     who: str = eqx.field(static=True)
-    """Whose memory it is, `actor` or `critic`."""
+    """Whose memory it is, such as `actor` or `critic`."""
 
     def begin(self) -> dict[str, Float[Array, "V H"]]:
         """Nothing is remembered yet."""
@@ -77,7 +81,10 @@ class Ear(eqx.Module):
 
     def _gates(self, observation: Observation) -> Float[Array, "V W"]:
         """What the gates hear of a tick, whatever is remembered."""
-        x = self.embed.activation(self.embed(self.view(observation)))
+        common, own = self.view(observation)
+        (weight,), (bias,) = self.embed.weights, self.embed.biases
+        parts = weight[..., : common.shape[0], :], weight[..., common.shape[0] :, :]
+        x = self.embed.activation(split_affine(common, own, parts, bias, self.owners))
         return affine(x, self.seen, self.bias, self.owners)
 
     def _turn(self, h: Float[Array, "V H"], gates: Float[Array, "V W"]) -> Float[Array, "V H"]:
@@ -91,9 +98,10 @@ class Ear(eqx.Module):
 class View(NamedTuple):
     """What each of those who remember sees of a tick."""
 
-    of: Callable[[Observation], Float[Array, "V I"]]
+    of: Callable[[Observation], Seen]
     rows: int
     size: int
+    """Of a row of both."""
 
 
 def ear(key: Key, view: View, who: str, hidden: int, owners: Owners = None) -> Ear:
@@ -119,48 +127,92 @@ def ear(key: Key, view: View, who: str, hidden: int, owners: Owners = None) -> E
     )
 
 
-class Recalled(eqx.Module):
-    """Layers on what one remembers."""
-
-    body: Layers
-    who: str = eqx.field(static=True)
-
-    def __call__(self, observation: Observation) -> Float[Array, "V A"]:
-        """Logits or values."""
-        return self.body((observation.memory or {})[self.who])
-
-
-def recalled(
-    key: Key, who: str, hidden: int, outputs: int, last: float, owners: Owners = None
-) -> Recalled:
-    """One hidden layer and an output."""
-    sizes = [hidden, hidden, outputs]
-    body = layers(key, sizes, activation=jax.nn.relu, last=last, owners=owners)
-    return Recalled(body=body, who=who)
-
-
 class Listener(eqx.Module):
-    """A critic that remembers, and reads values off its memory."""
+    """A network that remembers, and reads what it is asked off its memory."""
 
     ear: Ear
-    head: Recalled
+    head: Layers
 
-    def __call__(self, observation: Observation) -> Float[Array, " V"]:
-        """Values of the tick listened to."""
-        return self.head(observation)[:, 0]
+    def __call__(self, observation: Observation) -> Float[Array, "V A"]:
+        """Logits, utilities or values at the tick listened to."""
+        return self.head((observation.memory or {})[self.ear.who])
+
+
+def listener(
+    key: Key,
+    view: View,
+    who: str,
+    hidden: int,
+    outputs: int,
+    *,
+    last: float = 0.01,
+    owners: Owners = None,
+) -> Listener:
+    """With `hidden` numbers to remember, one hidden layer and an output."""
+    key, then = jax.random.split(key)
+    sizes = [hidden, hidden, outputs]
+    head = layers(then, sizes, activation=jax.nn.relu, last=last, owners=owners)
+    return Listener(ear=ear(key, view, who, hidden, owners), head=head)
+
+
+def ears(net: PyTree) -> list[Ear]:
+    """All that listens in a network, or in some of them."""
+    parts = jax.tree.leaves(net, is_leaf=_listens)
+    return [part for part in parts if _listens(part)]
+
+
+def begin(net: PyTree) -> PyTree:
+    """What is remembered before an episode's first tick; None where nothing ever is."""
+    memory = {}
+    for each in ears(net):
+        memory |= each.begin()
+    return memory or None
+
+
+def listen(net: PyTree, observation: Observation) -> Observation:
+    """Take one tick in."""
+    for each in ears(net):
+        observation = each.listen(observation)
+    return observation
+
+
+def follow(net: PyTree, observation: Observation, fresh: Bool[Array, " L"]) -> Observation:
+    """Take in ticks that follow one another, [L, ...]."""
+    for each in ears(net):
+        observation = each.follow(observation, fresh)
+    return observation
+
+
+def copied(net: PyTree) -> PyTree:
+    """A copy that has its own memory beside that of what it is a copy of."""
+
+    def other(part):
+        return replace(part, who=f"copy of {part.who}") if _listens(part) else part
+
+    return jax.tree.map(other, net, is_leaf=_listens)
+
+
+def _listens(part: PyTree) -> bool:
+    return isinstance(part, Ear)
 
 
 def own(spec: Spec) -> View:
     """What each agent sees when it acts, with its index."""
 
-    def view(observation: Observation) -> Float[Array, "N I"]:
-        common = shared_view(observation, spec)
-        common = jnp.broadcast_to(common[None], (spec.agents, common.shape[0]))
-        return jnp.concatenate([observation.local, common, jnp.eye(spec.agents)], axis=-1)
+    def view(observation: Observation) -> Seen:
+        own = jnp.concatenate([observation.local, jnp.eye(spec.agents)], axis=-1)
+        return shared_view(observation, spec), own
 
-    return View(view, spec.agents, spec.local + shared_size(spec) + spec.agents)
+    return View(view, spec.agents, shared_size(spec) + spec.local + spec.agents)
+
+
+def everything(spec: Spec) -> View:
+    """All there is to see, beside each agent's own view and index."""
+    return own(replace(spec, shared=True))
 
 
 def whole(spec: Spec) -> View:
     """All there is to see, in one row."""
-    return View(lambda observation: whole_view(observation)[None], 1, whole_size(spec))
+    return View(
+        lambda observation: (whole_view(observation), jnp.zeros((1, 0))), 1, whole_size(spec)
+    )

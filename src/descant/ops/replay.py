@@ -39,15 +39,17 @@ def push(ring: Ring, ticks: PyTree) -> Ring:
     )
 
 
-def draw(ring: Ring, key: Key, count: int, span: int) -> PyTree:
-    """`count` times `span` ticks in the order in which they came, [count, span, ...]: the first is
-    any of the ring with equal chances.
+def draw(ring: Ring, key: Key, count: int, span: int, *, every: int = 1, before: int = 0) -> PyTree:
+    """`count` times `span` ticks in the order in which they came, and so many `before` them,
+    [count, before + span, ...]: with equal chances, they begin at any tick of the ring from which
+    the newest is `every` ticks away, or twice as many, and so on.
 
-    What follows the newest tick is of no meaning: callers know by the ticks themselves where a
-    sequence ends.
+    What follows the newest tick, or comes before the oldest, is of no meaning: callers know by the
+    ticks themselves where a sequence ends.
     """
-    first = ring.place - ring.filled + jax.random.randint(key, (count, 1), 0, ring.filled)
-    at = (first + jnp.arange(span)[None]) % _places(ring.ticks)
+    pieces = ring.filled // every
+    first = ring.place + every * (jax.random.randint(key, (count, 1), 0, pieces) - pieces)
+    at = (first + jnp.arange(-before, span)[None]) % _places(ring.ticks)
     return jax.tree.map(lambda x: x[at], ring.ticks)
 
 
