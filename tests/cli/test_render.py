@@ -81,6 +81,31 @@ def test_utilities_stand_below_the_table():
     assert said.startswith("Utility of the learned policy (estimated") and said.endswith("0.5).")
 
 
+WON_TEXT = """\
+jaxmarl: reward on 40 held-out scenarios, higher is better
+
+policy                   won   mean    std  learned minus it  95 % interval     learned is
+learned  62.5 % [47.5, 77.5]  2.000  4.125
+random                 0.0 %  0.000  4.125            +2.000  [+1.000, +3.000]  better
+old                        -  0.000  4.125            +2.000  [+1.000, +3.000]  better"""
+
+
+def test_what_becomes_of_episodes_stands_first():
+    ends = {"won": {"mean": 0.625, "low": 0.475, "high": 0.775}}
+    never = {"won": {"mean": 0.0, "low": None, "high": None}}
+    told = {
+        **EVALUATION,
+        "domain": "jaxmarl",
+        "policies": [
+            {**policy("learned", 2.0, kind="learned"), "outcomes": ends},
+            {**policy("random", 0.0, (2.0, 1.0, 3.0)), "outcomes": never},
+            policy("old", 0.0, (2.0, 1.0, 3.0)),
+        ],
+    }
+    assert "62.5 % [47.5, 77.5]" in shown(told, "md")
+    assert comparison(told) == WON_TEXT
+
+
 def test_learned_first_then_rules_from_best_to_worst():
     assert [p["name"] for p in ordered(EVALUATION)] == ["learned", "oracle", "best-fit", "random"]
 

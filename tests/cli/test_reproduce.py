@@ -82,3 +82,14 @@ def test_refusals(descant, reproduce, line, said):
     assert (result.code, result.out) == (2, "")
     assert said in result.err
     assert not reproduce.asked
+
+
+def test_a_missing_package_is_told_before_anything_is_run(descant, reproduce, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = descant("reproduce dgpg.fig3 maipg.smac")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "maipg.smac: This needs the package jaxmarl, which is not installed: "
+        "pip install 'descant[jaxmarl]'.\n"
+    )
+    assert not reproduce.asked

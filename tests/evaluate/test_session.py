@@ -10,8 +10,8 @@ from descant.core import discovery
 from descant.core.errors import UserError
 from descant.domains import cloud
 from descant.evaluate import session
-from descant.evaluate.episodes import scenario_keys
-from descant.evaluate.session import _file, evaluate_domain, validate_run
+from descant.evaluate.episodes import Scores, scenario_keys
+from descant.evaluate.session import _file, _policy, evaluate_domain, validate_run
 from descant.train.folder import RunFolder
 from descant.train.settings import defaults, with_values
 from descant.train.trained import Trained
@@ -97,6 +97,19 @@ def test_a_rule_that_there_is_not_is_named(evaluated):
         "--rules: 'cloud' has no rule 'bestfit'. Did you mean 'best-fit'?",
         "--rules: 'cloud' has no rule 'tide'.",
     ]
+
+
+def test_outcomes_are_shares_of_scenarios_seeds_averaged_first():
+    scores = Scores(
+        reward=np.zeros((2, 4)),
+        diagnostics={"won": np.array([[1.0, 0, 1, 1], [1, 0, 0, 1]]), "queue": np.ones((2, 4))},
+        alignment={},
+        series={},
+    )
+    found = _policy("learned", "learned", np.zeros(4), scores, ("won",))["outcomes"]
+    assert list(found) == ["won"] and found["won"]["mean"] == 0.625
+    assert 0 <= found["won"]["low"] < 0.625 < found["won"]["high"] <= 1
+    assert _policy("a", "rule", np.zeros(4), scores, ())["outcomes"] == {}
 
 
 def test_an_evaluation_of_other_scenarios_does_not_take_the_place_of_the_run_s_own(tmp_path):

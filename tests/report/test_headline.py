@@ -51,3 +51,12 @@ def test_a_share_of_nothing_is_not_a_percentage(fabricate):
 def test_the_learned_policy_is_spelled_out_in_prose():
     assert subject("learned") == "the learned policy"
     assert subject("best_fit") == "Best-Fit"
+
+
+def test_what_became_of_episodes_is_said_where_it_is_known(fabricate):
+    def change(policy):
+        policy["outcomes"] = {"won": {"mean": 0.625, "low": 0.5, "high": 0.7}, "odd": 3}
+
+    found = changed(fabricate(), change)
+    assert found.learned.outcomes == {"won": {"mean": 0.625, "low": 0.5, "high": 0.7}}
+    assert "(won in 62.5\u00a0% of them): " in headline(found)

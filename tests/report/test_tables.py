@@ -125,3 +125,21 @@ def test_the_command_can_be_pasted(fabricate):
 
 def test_equal_configurations_say_so(runs):
     assert "All runs have the same configuration" in tables.configuration_differences(runs[:1] * 2)
+
+
+def test_outcomes_come_before_scores_and_once(fabricate):
+    run = fabricate("won")
+    path = run / "evaluation.json"
+    found = json.loads(path.read_text())
+    for policy in found["policies"]:
+        policy["diagnostics"]["won"] = 0.6
+        policy["outcomes"] = {"won": {"mean": 0.6, "low": 0.4, "high": 0.75}}
+    path.write_text(json.dumps(found))
+    record = records.read(run)
+    for table in (tables.against_rules(record.evaluation), tables.learned_policies([record] * 2)):
+        heads = re.findall(r"<th[^>]*>([^<]*)</th>", table.split("</thead>")[0])
+        assert heads.count("won") == 1 and heads.index("won") == heads.index("score") - 1
+        assert "60.0\u00a0%" in table and "[40.0\u00a0%, 75.0\u00a0%]" in table
+        rows = re.findall(r"<tr.*?</tr>", table)
+        assert len({len(re.findall(r"<t[hd]", row)) for row in rows}) == 1
+    assert "share of scenarios that ended so" in tables.against_rules(record.evaluation)

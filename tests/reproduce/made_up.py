@@ -9,11 +9,13 @@ import numpy as np
 from descant.reproduce._common.jobs import Job, Rules, Score, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.targets import Target
+from descant.reproduce.maipg.ablation import Gradients
 from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
 
 RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
 END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0, "shaping": -56.0}
+END |= {"maipg": -50.0, "happo": -58.0, "qmix": -61.0}
 
 
 def results(target: Target, scale: Scale) -> dict[str, dict[str, Any]]:
@@ -28,8 +30,11 @@ def result(job: Job) -> dict[str, Any]:
         return _trained(job, random)
     if isinstance(job, Score):
         end = END[job.train.settings.algorithm_name]
-        values = end + random.normal(0, 2, (job.train.settings.seeds, job.scenarios))
-        return {"kind": "scores", "values": values.tolist(), "seconds": 1.0}
+        seeds = job.train.settings.seeds
+        values = end + random.normal(0, 2, (seeds, job.scenarios))
+        won = random.uniform(0.4, 0.8, seeds).tolist()
+        told = {"diagnostics": {"won": won, "success": won}, "seconds": 1.0}
+        return {"kind": "scores", "values": values.tolist(), **told}
     if isinstance(job, Rules):
         values = {
             name: (mean + random.normal(0, 2, job.scenarios)).tolist()
@@ -40,7 +45,18 @@ def result(job: Job) -> dict[str, Any]:
     if isinstance(job, Measure):
         record = MEASURED[job.what](dict(job.values), random)
         return {"kind": "utilities", "what": job.what, "seconds": 1.0, "record": record}
+    if isinstance(job, Gradients):
+        return _gradients(job, random)
     return {"kind": "variance", "seconds": 1.0, "record": _noise(job.agents, random)}
+
+
+def _gradients(job: Gradients, random: np.random.Generator) -> dict[str, Any]:
+    """A noisy gradient of the return and a steady one of a value, at an angle."""
+    each = np.array([[[1.0, 0.0], [0.0, 0.001]], [[0.02, 0.015], [0.015, 0.03]]])
+    shape = (2, len(job.iterations), job.train.settings.seeds, 1, 1)
+    covariance, signal = each[:, None, None] * random.uniform(0.8, 1.2, shape)
+    told = {"covariance": covariance.tolist(), "signal": signal.tolist()}
+    return {"kind": "gradients", "iterations": list(job.iterations), "seconds": 1.0, **told}
 
 
 def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
@@ -89,19 +105,24 @@ def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
     end = END[settings.algorithm_name]
     reward = end - 40 * np.exp(-steps / 3) + random.normal(0, 0.5, (total, seeds))
     entropy = 1.6 * np.exp(-steps / 50) + np.zeros((1, seeds))
-    one = 0.05 * settings.domain.servers * seeds
+    servers = getattr(settings.domain, "servers", 1)
+    one = 0.05 * servers * seeds
+    judged = [row.tolist() if i % 5 == 4 else None for i, row in enumerate(reward)]
     return {
         "kind": "training",
-        "settings": {"domain": "cloud", "algorithm": settings.algorithm_name} | flatten(settings),
+        "settings": {"domain": settings.domain_name, "algorithm": settings.algorithm_name}
+        | flatten(settings),
         "diverged": None,
         "metrics": {
             "return": reward.tolist(),
             "entropy": entropy.tolist(),
             "explained_variance": (0.7 - entropy / 4).tolist(),
+            "validation": judged,
+            "won": (1 - entropy / 2 + random.normal(0, 0.05, (total, seeds))).tolist(),
         },
         "seconds": [one] * total,
         "starts": [{"seconds": 12 + one * total, "iterating": one * total, "peak_bytes": 2**30}],
-        "rollout_bytes": 10**6 * settings.domain.servers * seeds,
+        "rollout_bytes": 10**6 * servers * seeds,
         "policy_weights": 5000,
     }
 

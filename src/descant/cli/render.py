@@ -32,7 +32,8 @@ def laid_out(
 def comparison(evaluation: Mapping[str, Any]) -> str:
     """The policies of an evaluation as aligned text: the reference first, then by mean reward.
 
-    The difference is the reference minus the policy of the row, paired over the scenarios, with its
+    Where episodes have outcomes, such as battles won, they come first, as shares of scenarios. The
+    difference is the reference minus the policy of the row, paired over the scenarios, with its
     95 % interval; above 0 the reference is better. Where a bound is known it is the last row, and
     the gap to it is what a policy could still gain at most, also as a share of its own score.
     """
@@ -107,6 +108,15 @@ def number(value: float | None, places: int) -> str:
     return "-" if value is None else f"{value:.{places}f}"
 
 
+def share(found: Mapping[str, float | None] | None) -> str:
+    """`62.5 % [53.0, 71.0]`: in how many episodes it came to that, and the interval of it."""
+    if found is None or found["mean"] is None:
+        return "-"
+    mean, low, high = (found[name] for name in ("mean", "low", "high"))
+    said = f"{100 * mean:.1f} %"
+    return said if low is None or high is None else f"{said} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def ordered(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Learned policies first, in their own order, then rules from the best mean to the worst."""
     policies: Sequence[Mapping[str, Any]] = evaluation["policies"]
@@ -153,21 +163,32 @@ def _header(evaluation: Mapping[str, Any]) -> list[str]:
     reference = evaluation["reference"]
     gap = ["gap to bound"] if evaluation.get("bound") else []
     words = [f"{reference} minus it", "95 % interval", f"{reference} is"]
-    return ["policy", "mean", "std", *gap, *words]
+    return ["policy", *_outcomes(evaluation), "mean", "std", *gap, *words]
+
+
+def _outcomes(evaluation: Mapping[str, Any]) -> list[str]:
+    """What becomes of episodes, such as battles won; evaluations of old do not say."""
+    policies = evaluation["policies"]
+    return list(dict.fromkeys(name for policy in policies for name in policy.get("outcomes", ())))
 
 
 def _rows(evaluation: Mapping[str, Any]) -> list[list[str]]:
     policies = ordered(evaluation)
     bound = evaluation.get("bound")
     places = decimals([policy["mean"] for policy in policies])
-    rows = [_row(policy, places, bounded=bool(bound)) for policy in policies]
+    outcomes = _outcomes(evaluation)
+    rows = [_row(policy, places, outcomes, bounded=bool(bound)) for policy in policies]
     if bound:
-        rows.append(["bound", number(bound["mean"], places), *[""] * (len(rows[0]) - 2)])
+        before = ["bound", *[""] * len(outcomes), number(bound["mean"], places)]
+        rows.append([*before, *[""] * (len(rows[0]) - len(before))])
     return rows
 
 
-def _row(policy: Mapping[str, Any], places: int, *, bounded: bool) -> list[str]:
-    own = [policy["name"], *(number(policy[name], places) for name in ("mean", "std"))]
+def _row(
+    policy: Mapping[str, Any], places: int, outcomes: Sequence[str], *, bounded: bool
+) -> list[str]:
+    ends = [share(policy.get("outcomes", {}).get(name)) for name in outcomes]
+    own = [policy["name"], *ends, *(number(policy[name], places) for name in ("mean", "std"))]
     if bounded:
         own.append(_gap(policy.get("gap"), places))
     difference = policy["difference"] or {"mean": None, "low": None, "high": None}

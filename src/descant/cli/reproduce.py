@@ -70,6 +70,8 @@ def main(arguments: Arguments, output: Output) -> int:
             raise UserError("list: stands alone.")
         return _list(arguments.options, output)
     chosen = [targets.load(name) for name in dict.fromkeys(arguments.words)]
+    for target in chosen:
+        target.check()
     return _reproduce(chosen, arguments.options, output)
 
 

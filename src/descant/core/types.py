@@ -58,8 +58,8 @@ class Spec:
     """Kind of each agent, counted from 0, where agents differ in what they can do; () for equals.
     """
     outcomes: tuple[str, ...] = ()
-    """Diagnostics that say how an episode ended, such as a battle won: of these its last tick
-    counts, of others the mean over its ticks."""
+    """Diagnostics that say how an episode ended, 1 for so and 0 for otherwise, such as a battle
+    won: of these its last tick counts, of others the mean over its ticks."""
 
 
 class World(eqx.Module):

@@ -23,7 +23,12 @@ from descant.evaluate.episodes import (
     score_rules,
 )
 from descant.evaluate.objectives import reached
-from descant.evaluate.statistics import paired_difference, probability_of_improvement
+from descant.evaluate.statistics import (
+    Interval,
+    interval,
+    paired_difference,
+    probability_of_improvement,
+)
 from descant.train.folder import RunFolder
 from descant.train.trained import Trained, load_trained
 
@@ -244,16 +249,17 @@ def _evaluation(
 ) -> dict[str, Any]:
     names = list(domain.rules)
     rewards = dict(zip(names, np.asarray(rules.reward, np.float64), strict=True))
+    outcomes = domain.env.spec.outcomes
     reference = max(rewards, key=lambda name: float(np.mean(rewards[name])))
     policies = [
-        _policy(name, "rule", rewards[name], jax.tree.map(lambda x, i=i: x[i], rules))
+        _policy(name, "rule", rewards[name], jax.tree.map(lambda x, i=i: x[i], rules), outcomes)
         for i, name in enumerate(names)
     ]
     if learned is not None:
         reference = "learned"
         per_seed = np.asarray(learned.reward, np.float64)
         rewards = {"learned": per_seed.mean(axis=0), **rewards}
-        mine = _policy("learned", "learned", rewards["learned"], learned)
+        mine = _policy("learned", "learned", rewards["learned"], learned, outcomes)
         policies = [mine | {"seed_means": per_seed.mean(axis=1).tolist()}, *policies]
     for policy in policies:
         policy |= _compare(rewards, reference, policy["name"])
@@ -278,7 +284,9 @@ def _evaluation(
     }
 
 
-def _policy(name: str, kind: str, values: np.ndarray, scores: Scores) -> dict[str, Any]:
+def _policy(
+    name: str, kind: str, values: np.ndarray, scores: Scores, outcomes: Sequence[str]
+) -> dict[str, Any]:
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {
         "name": name,
@@ -288,8 +296,14 @@ def _policy(name: str, kind: str, values: np.ndarray, scores: Scores) -> dict[st
         "standard_error": None if spread is None else spread / len(values) ** 0.5,
         "values": values.tolist(),
         "diagnostics": {k: float(np.mean(v)) for k, v in scores.diagnostics.items()},
+        "outcomes": {k: _by_scenario(scores.diagnostics[k]) for k in outcomes},
         "alignment": {k: float(np.mean(v)) for k, v in scores.alignment.items()},
     }
+
+
+def _by_scenario(values: np.ndarray) -> Interval:
+    """The mean of [E], or of [S, E], with its interval over scenarios; seeds are averaged first."""
+    return interval(np.asarray(values, np.float64).reshape(-1, values.shape[-1]).mean(axis=0))
 
 
 def _compare(rewards: Mapping[str, np.ndarray], reference: str, name: str) -> dict[str, Any]:

@@ -34,10 +34,16 @@ def headline(evaluation: Evaluation) -> str:
     where = _where(evaluation)
     if learned is None:
         return f"{where}, no learned policy was evaluated. {_best_rule(rules)}"
-    said = f"{where}, the learned policy scores {score(learned)}"
+    said = f"{where}, the learned policy scores {score(learned)}{_outcomes(learned)}"
     if not rules:
         return f"{said}. No rule was evaluated beside it."
     return f"{said}: {_standing(evaluation, rules)}."
+
+
+def _outcomes(policy: Policy) -> str:
+    """` (won in 62.5 % of them)`, or nothing."""
+    said = [f"{name} in {percent(found['mean'])}" for name, found in policy.outcomes.items()]
+    return f" ({', '.join(said)} of them)" if said else ""
 
 
 def relative(policy: Policy) -> tuple[float, float | None, float | None] | None:

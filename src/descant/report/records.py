@@ -44,6 +44,8 @@ class Policy:
     gap: float | None
     """To what no policy can exceed."""
     diagnostics: dict[str, float]
+    outcomes: dict[str, Interval]
+    """Shares of scenarios that ended so."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +354,7 @@ def _policy(row: object) -> Policy | None:
         improvement=numeric(row.get("probability_of_improvement")),
         gap=_mean(row.get("gap")),
         diagnostics=_numbers(row.get("diagnostics")),
+        outcomes=_intervals(row.get("outcomes")),
     )
 
 
@@ -368,6 +371,11 @@ def _interval(value: object) -> Interval | None:
     if low is None or high is None:
         low = high = None
     return {"mean": mean, "low": low, "high": high}
+
+
+def _intervals(value: object) -> dict[str, Interval]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {_name(key): found for key, v in pairs if (found := _interval(v)) is not None}
 
 
 def _numbers(value: object) -> dict[str, float]:

@@ -50,16 +50,18 @@ def against_rules(evaluation: Evaluation) -> Html:
     """Every policy: its score, its difference to the reference, and what it did to the system."""
     shown = evaluation.policies[:MOST_ROWS]
     reference = subject(evaluation.reference) or "the reference"
-    names = list(dict.fromkeys(name for p in shown for name in p.diagnostics))
+    ends = _endings(shown)
+    names = [n for n in dict.fromkeys(n for p in shown for n in p.diagnostics) if n not in ends]
     places = {n: _places(p.diagnostics.get(n) for p in shown) for n in names}
     error = digits(_middle(p.standard_error for p in shown))
     gap = digits(_middle(_half(p.difference) for p in shown))
     bound = evaluation.bound
     bounded = [] if bound is None else ["gap to bound"]
-    head = ["policy", "score", *bounded, "difference", "relative", "wins"]
+    head = ["policy", *ends, "score", *bounded, "difference", "relative", "wins"]
     rows = [
         [
             title(p.name),
+            *(_ending(p, end) for end in ends),
             _with_error(p, error),
             *(_to_bound(p, error) for _ in bounded),
             _difference(p.difference, gap),
@@ -70,13 +72,17 @@ def against_rules(evaluation: Evaluation) -> Html:
         for p in shown
     ]
     if bound is not None:
-        rows.append(["bound", number(bound, error), *[""] * (len(head) + len(names) - 2)])
+        before = ["bound", *[""] * len(ends), number(bound, error)]
+        rows.append([*before, *[""] * (len(head) + len(names) - len(before))])
     left_out = len(evaluation.policies) - len(shown)
     caption = join(
         "Score: mean over scenarios ± standard error, higher is better. "
         f"Difference: {reference} minus policy, paired by scenario, with its 95\u00a0% bootstrap "
         f"interval; above 0, {reference} is better. Relative: as a share of the policy's own "
         f"score. Wins: scenarios on which {reference} scores higher, ties counting half.",
+        f" {', '.join(ends)}: share of scenarios that ended so, with its 95\u00a0% interval."
+        if ends
+        else None,
         " Bound: no policy can score higher on these scenarios. Gap: what a policy could still "
         "gain at most, also as a share of its own score."
         if bounded
@@ -85,6 +91,20 @@ def against_rules(evaluation: Evaluation) -> Html:
     )
     marked = frozenset(i for i, p in enumerate(shown) if p.learned)
     return table(head + names, rows, caption, name="Scores of all policies", marked=marked)
+
+
+def _endings(policies: Iterable[Policy]) -> list[str]:
+    """What becomes of episodes, such as battles won."""
+    return list(dict.fromkeys(name for policy in policies for name in policy.outcomes))
+
+
+def _ending(policy: Policy | None, name: str) -> Html:
+    found = policy.outcomes.get(name) if policy else None
+    if found is None:
+        return escape(NONE)
+    low, high = found["low"], found["high"]
+    ends = "" if low is None or high is None else f"[{percent(low)}, {percent(high)}]"
+    return _beside(percent(found["mean"]), ends)
 
 
 def utilities(objective: Objective) -> Html:
@@ -112,8 +132,9 @@ def _share(gap: float | None, most: float | None) -> str:
 def learned_policies(records: Sequence[Record]) -> Html:
     """One row per run; runs on the same system are compared with the best of them."""
     best = best_of(records)
-    rows = [_learned_row(i, record, best) for i, record in enumerate(records, start=1)]
-    head = ["run", "trained", "score", "gap to bound"]
+    ends = _endings(policy for record in records if (policy := _learned(record)))
+    rows = [_learned_row(i, record, best, ends) for i, record in enumerate(records, start=1)]
+    head = ["run", "trained", *ends, "score", "gap to bound"]
     head += ["to Best-Fit", "to best rule", "minus best run"]
     caption = (
         "Gap to bound: what the policy could still gain at most, also as a share of its score. "
@@ -252,10 +273,13 @@ def _system(record: Record) -> tuple[object, ...]:
     return domain(record), tuple(sorted(settings.items()))
 
 
-def _learned_row(position: int, record: Record, best: Record | None) -> list[object]:
+def _learned_row(
+    position: int, record: Record, best: Record | None, ends: Sequence[str]
+) -> list[object]:
     evaluation, policy = record.evaluation, _learned(record)
     row: list[object] = [tag("a", label(position, record), href=f"#run-{position}")]
     row.append(f"{name(record)}, {facts(record)}")
+    row += [_ending(policy, end) for end in ends]
     if evaluation is None or policy is None:
         return [*row, *[NONE] * 5]
     rules = evaluation.rules

@@ -32,7 +32,8 @@ def facts(settings: Settings) -> dict[str, Any]:
 
     def roll(key):
         run = begin(what, key)
-        worlds = open_worlds(what.env, key, what.rollouts)
+        memory = algorithm.begin(run.learner)
+        worlds = open_worlds(what.env, key, what.rollouts, memory=memory)
         return run, collect(
             algorithm, run.learner, what.env, worlds, key, what.steps, renew=not what.whole
         )[1]

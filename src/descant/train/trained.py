@@ -10,7 +10,7 @@ from descant.core.algorithm import AbstractAlgorithm, AbstractPolicy
 from descant.core.domain import Domain
 from descant.core.errors import UserError
 from descant.core.types import PyTree
-from descant.train.checkpoint import CheckpointError, latest, restore
+from descant.train.checkpoint import Checkpoint, CheckpointError, latest, load, restore
 from descant.train.settings import Settings, with_values
 from descant.train.toml import from_toml
 
@@ -84,12 +84,15 @@ def _weights(algorithm: AbstractAlgorithm) -> list[tuple[int, ...]]:
     return [leaf.shape for leaf in jax.tree.leaves(learner)]
 
 
-def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Trained:
+def load_trained(
+    run: Path, overrides: Mapping[str, Any] | None = None, iteration: int | None = None
+) -> Trained:
     """The learners of a run's newest good checkpoint, in its own domain or a changed one.
 
     Args:
         run: the run folder.
         overrides: values by dotted name, `{"domain.servers": 50}`.
+        iteration: whose checkpoint to take instead; `train.keep` says how many are kept.
 
     Raises:
         UserError: there is no run or no checkpoint, or its networks do not fit the changed domain.
@@ -100,9 +103,7 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
         raise UserError(f"{run}: is no run folder, for it holds no config.toml.")
     settings = from_toml(config)
     domain, algorithm = make(with_values(settings, overrides or {}))
-    checkpoint, messages = latest(run / "checkpoints", readonly=True)
-    if checkpoint is None:
-        raise UserError(f"{run}: holds no checkpoint that can be used.", *messages)
+    checkpoint = _checkpoint(run, iteration)
     template = _template(settings, algorithm)
     stored = {k: v for k, v in checkpoint.leaves.items() if k.split("/")[0] in template}
     try:
@@ -117,6 +118,15 @@ def load_trained(run: Path, overrides: Mapping[str, Any] | None = None) -> Train
         ) from error
     learners, selected = _selected(found, settings.seeds, checkpoint.step)
     return Trained(settings, domain, algorithm, learners, checkpoint.step, selected)
+
+
+def _checkpoint(run: Path, iteration: int | None) -> Checkpoint:
+    if iteration is not None:
+        return load(run / "checkpoints" / f"{iteration:08d}")
+    checkpoint, messages = latest(run / "checkpoints", readonly=True)
+    if checkpoint is None:
+        raise UserError(f"{run}: holds no checkpoint that can be used.", *messages)
+    return checkpoint
 
 
 def _template(settings: Settings, algorithm: AbstractAlgorithm) -> dict[str, PyTree]:

@@ -53,14 +53,18 @@ def _from(values: Mapping[int, int], size: int) -> int | None:
 
 
 def settle(
-    algorithm: str, preset: str | None = None, values: Mapping[str, Any] | None = None
+    algorithm: str,
+    preset: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    *,
+    domain: str = "cloud",
 ) -> Settings:
-    """Settings of a run in the cloud: defaults, then a preset, then values by dotted name.
+    """Settings of a run: defaults, then a preset, then values by dotted name.
 
     Raises:
         UserError: a value does not fit.
     """
-    start = defaults("cloud", algorithm)
+    start = defaults(domain, algorithm)
     asked = _given(values or {})
     if preset is None:
         return assemble(start, asked)

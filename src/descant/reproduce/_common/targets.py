@@ -1,12 +1,13 @@
 """The registry: every module in a family's folder is a target, `dgpg.fig3`."""
 
-import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from descant.bridges.extras import missing
 from descant.core import discovery
 from descant.core.errors import UserError, nearest
 from descant.reproduce._common.jobs import Job
@@ -33,6 +34,16 @@ class Target:
     def scales(self) -> Mapping[str, Scale]:
         """`quick` and `full`."""
         return self.module.SCALES
+
+    def check(self) -> None:
+        """See whether it can be run here.
+
+        Raises:
+            UserError: a package that it needs is not installed.
+        """
+        extra = getattr(self.module, "EXTRA", None)
+        if extra is not None and importlib.util.find_spec(extra) is None:
+            raise UserError(f"{self.name}: {missing(extra)}")
 
     def jobs(self, scale: Scale) -> list[Job]:
         """Everything that is to be trained and measured, in order, each once."""

@@ -1,0 +1,1 @@
+"""Multi-Agent Interpolated Policy Gradients (2024)."""

@@ -1,0 +1,159 @@
+"""Runs on particles and in battles, and what is read off them seed by seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from descant.report.numbers import plural
+from descant.reproduce._common import costs
+from descant.reproduce._common.jobs import Score, Train, digest
+from descant.reproduce._common.plan import Scale, settle
+from descant.reproduce._common.tables import Measured
+from descant.train.settings import Settings
+from descant.train.toml import to_toml
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+    from descant.reproduce._common.found import Found
+
+    Array = NDArray[float64]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One line of a figure."""
+
+    label: str
+    algorithm: str
+    colour: str
+
+
+MAPPO = Method("MAPPO", "mappo", "run-2")
+MAIPG = Method("MAIPG", "maipg", "accent")
+HAPPO = Method("HAPPO", "happo", "run-1")
+QMIX = Method("QMIX", "qmix", "run-4")
+
+SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
+"""Ticks per second of runs with three agents that remember, on two quiet cores."""
+SLOWER = {"assignment-spread": 1.0, "line": 1.0, "formation": 1.0, "3m": 1.0, "2s3z": 1.7}
+"""How much longer a tick takes in other worlds."""
+SLOWEST = 4.0
+"""The same in battles that are not named above."""
+PLAYED = 1e-4
+"""Seconds of a tick of a held-out scenario."""
+LONGEST = 100
+"""Ticks of a battle."""
+
+
+@dataclass(frozen=True)
+class Run(Train):
+    """A training run on particles or in battles."""
+
+    @property
+    def name(self) -> str:
+        return f"{_what(self.settings)}-{digest(to_toml(self.settings))}"
+
+    @property
+    def title(self) -> str:
+        s = self.settings
+        return (
+            f"{s.algorithm_name} on {world(s)}: {s.train.iterations} iterations of "
+            f"{s.train.rollouts} rollouts, {plural(s.seeds, 'seed')} ({self.name})"
+        )
+
+    def seconds(self) -> float:
+        s = self.settings
+        speed = SPEED[s.algorithm_name] / SLOWER.get(world(s), SLOWEST)
+        return costs.START + costs.COMPILE + s.seeds * ticks(s) * s.train.iterations / speed
+
+
+@dataclass(frozen=True)
+class Met(Score):
+    """The policies of such a run on held-out scenarios."""
+
+    @property
+    def title(self) -> str:
+        return f"{_what(self.train.settings)} on {self.scenarios} held-out scenarios"
+
+    def seconds(self) -> float:
+        s = self.train.settings
+        return costs.COMPILE / 2 + PLAYED * s.seeds * self.scenarios * (s.domain.horizon or LONGEST)
+
+
+def run(
+    method: Method,
+    domain: str,
+    scale: Scale,
+    *layers: Mapping[str, Any],
+    preset: str | None = None,
+    seeds: int | None = None,
+) -> Run:
+    """A training run; of the values by dotted name, those of later layers count."""
+    # Nothing is compared by training itself; policies are met by jobs of their own.
+    told: dict[str, Any] = {"train.scenarios": 0, "train.validation": 0}
+    for values in (*layers, scale.values):
+        told |= values
+    settings = settle(method.algorithm, preset, told, domain=domain)
+    return Run(replace(settings, seeds=scale.seeds if seeds is None else seeds))
+
+
+def nested(method: Method, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of MAPPO, which the others nest."""
+    prefix = "algorithm" if method is MAPPO else "algorithm.base"
+    return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+def world(settings: Settings) -> str:
+    """The task or the battle."""
+    return settings.domain.task if settings.domain_name == "particle" else settings.domain.map
+
+
+def ticks(settings: Settings) -> int:
+    """Ticks of one seed's iteration."""
+    return settings.train.rollouts * (settings.train.steps or settings.domain.horizon)
+
+
+def thousands(run: Run, found: "Found") -> "Array":
+    """Thousands of ticks that a seed has seen after each iteration."""
+    return found.trained(run).iterations * ticks(run.settings) / 1000
+
+
+def scores(found: "Found", job: Met) -> list[float]:
+    """Each seed's mean held-out reward per tick."""
+    return [sum(values) / len(values) for values in found.of(job)["values"]]
+
+
+def shares(found: "Found", job: Met, outcome: str) -> list[float]:
+    """Share of each seed's held-out episodes that ended so."""
+    return found.of(job)["diagnostics"][outcome]
+
+
+def over(values: Sequence[float]) -> Measured:
+    """Mean over seeds with its 95 % interval."""
+    from descant.reproduce._common import found
+
+    return found.over(values)
+
+
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
+    """Mean difference, seed by seed, with its 95 % interval."""
+    from descant.evaluate.statistics import paired_difference
+
+    return Measured(**paired_difference(ours, theirs))
+
+
+def few(seeds: int) -> str:
+    """What an interval over so many seeds is worth."""
+    if seeds >= 5:
+        return "Intervals: 95 %, over seeds."
+    return (
+        f"Intervals are over {plural(seeds, 'seed')} and say little; --full has more."
+        if seeds > 1
+        else "One seed has no interval; --full has more."
+    )
+
+
+def _what(settings: Settings) -> str:
+    return f"{world(settings)}-{settings.algorithm_name}"

@@ -1,0 +1,81 @@
+"""Sentences of these targets, from made-up results."""
+
+import numpy as np
+import pytest
+
+from descant.reproduce._common import targets
+from descant.reproduce._common.found import Found
+from reproduce import made_up
+
+
+def shown(name, change=None, size="quick"):
+    target = targets.load(name)
+    scale = target.scales[size]
+    results = made_up.results(target, scale)
+    if change:
+        change(results)
+    return target.show(scale, Found(results))
+
+
+def validated(of_maipg):
+    """MAIPG's curve and end apart from MAPPO's by so much, seed by seed."""
+
+    def change(results):
+        for result in results.values():
+            if result["kind"] == "training":
+                seeds = result["settings"]["seeds"]
+                gap = of_maipg if result["settings"]["algorithm"] == "maipg" else 0.0
+                row = (np.arange(seeds) - 10.0 + gap).tolist()
+                known = result["metrics"]["validation"]
+                result["metrics"]["validation"] = [row if x else None for x in known]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (0.1, "better on spread, line, formation and worse on none"),
+        (-0.1, "worse on spread, line, formation of the three tasks"),
+        (0.0, "better on none and worse on none"),
+    ],
+)
+def test_curves_are_compared_seed_by_seed(gap, said):
+    first = shown("maipg.fig6", validated(gap)).findings[0]
+    assert said in first
+    assert ("This is not what the paper shows" in first) == (gap < 0)
+    assert ("This is what the paper shows" in first) == (gap > 0)
+
+
+def test_a_battle_that_is_never_won_is_not_won_late():
+    def never(results):
+        for result in results.values():
+            if result["kind"] == "training" and result["settings"]["algorithm"] == "mappo":
+                result["metrics"]["won"] = [[0.1] * len(row) for row in result["metrics"]["won"]]
+
+    def neither(results):
+        for result in results.values():
+            if result["kind"] == "training":
+                result["metrics"]["won"] = [[0.1] * len(row) for row in result["metrics"]["won"]]
+
+    found = shown("maipg.smac", never)
+    assert any("MAPPO never does first win half" in said for said in found.findings)
+    (row,) = (row for row in found.tables[0].rows if row[1] == "MAPPO")
+    assert row[3:] == (None, "0 of 2")
+    said = " ".join(shown("maipg.smac", neither).findings)
+    assert "neither MAIPG nor MAPPO wins half of its battles" in said
+
+
+def test_smax_is_said_not_to_be_smac():
+    found = shown("maipg.smac")
+    assert "SMAX is not SMAC" in found.notes[0] and "not SMAC" in found.findings[0]
+
+
+def test_what_the_weight_does_by_itself_is_said():
+    found = shown("maipg.ablation")
+    assert found.findings[0].startswith("At one and the same policy the variance is (1 − nu)²")
+    assert any("by itself" in note for note in found.notes)
+    plain = found.tables[0].rows[0]
+    assert plain[1] == 1.0 and plain[2] == 1.0 and plain[-1] is None
+    for row in found.tables[1].rows:
+        assert row[2].mean == pytest.approx(row[3], abs=0.03)
