@@ -25,6 +25,7 @@ CHECKED = (
     *("domains.voter.world", "domains.voter.exact", "domains.tables.world"),
     *("domains.epidemic.world", "domains.line_message.world", "domains.wireless.world"),
     *("evaluate.enumerated", "evaluate.decay", "evaluate.ceiling"),
+    *("evaluate.rollouts", "reproduce.maipg._noise"),
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
     *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),

@@ -110,9 +110,9 @@ def number(value: float | None, places: int) -> str:
 
 def share(found: Mapping[str, float | None] | None) -> str:
     """`62.5 % [53.0, 71.0]`: in how many episodes it came to that, and the interval of it."""
-    if found is None or found["mean"] is None:
+    mean, low, high = (found[name] if found else None for name in ("mean", "low", "high"))
+    if mean is None:
         return "-"
-    mean, low, high = (found[name] for name in ("mean", "low", "high"))
     said = f"{100 * mean:.1f} %"
     return said if low is None or high is None else f"{said} [{100 * low:.1f}, {100 * high:.1f}]"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from descant.core import discovery
 from descant.core.domain import Domain
@@ -301,9 +302,9 @@ def _policy(
     }
 
 
-def _by_scenario(values: np.ndarray) -> Interval:
+def _by_scenario(values: ArrayLike) -> Interval:
     """The mean of [E], or of [S, E], with its interval over scenarios; seeds are averaged first."""
-    return interval(np.asarray(values, np.float64).reshape(-1, values.shape[-1]).mean(axis=0))
+    return interval(np.atleast_2d(np.asarray(values, np.float64)).mean(axis=0))
 
 
 def _compare(rewards: Mapping[str, np.ndarray], reference: str, name: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from descant.reproduce._common.found import Found
+    from descant.reproduce.maipg._runs import Array
 
 SCALES = {
     "quick": Scale(
@@ -198,11 +199,11 @@ class Seen:
         self.covariance = np.array(record["covariance"])
         self.inner = np.array(record["signal"])
 
-    def variance(self, nu: float):
+    def variance(self, nu: float) -> "Array":
         """Trace of the covariance."""
         return self._at(self.covariance, nu)
 
-    def signal(self, nu: float):
+    def signal(self, nu: float) -> "Array":
         """Squared length of the mean."""
         return self._at(self.inner, nu)
 
@@ -210,9 +211,11 @@ class Seen:
         """Signal to noise of each seed over all its checkpoints."""
         return (self.signal(nu).mean(0) / self.variance(nu).mean(0)).tolist()
 
-    def _at(self, products, nu: float):
-        mix = (1 - nu, nu)
-        return sum(mix[p] * mix[q] * products[..., p, q] for p in (0, 1) for q in (0, 1))
+    def _at(self, products: "Array", nu: float) -> "Array":
+        left = 1 - nu
+        own, value = products[..., 0, 0], products[..., 1, 1]
+        both = products[..., 0, 1] + products[..., 1, 0]
+        return left**2 * own + left * nu * both + nu**2 * value
 
 
 def _seen(variant: Variant, scale: Scale, found: "Found") -> Seen:
