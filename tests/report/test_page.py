@@ -334,3 +334,19 @@ def test_importing_the_report_loads_neither_jax_nor_matplotlib():
     code = f"import sys, descant.report.page; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_became_of_episodes_is_drawn_along_training(fabricate, tmp_path):
+    run = fabricate("won")
+    path = run / "evaluation.json"
+    found = json.loads(path.read_text())
+    for policy in found["policies"]:
+        policy["outcomes"] = {"won": {"mean": 0.6, "low": 0.4, "high": 0.75}}
+    path.write_text(json.dumps(found))
+    said = "Share of the episodes that ended in an iteration of training (won)"
+    assert said not in report([run], tmp_path)[0]
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rows = [row | {"won": [None if i < 3 else i / 100] * 4} for i, row in enumerate(rows)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = report([run], tmp_path)[0]
+    assert said in text and "(won in 60.0\u00a0% of them)" in text

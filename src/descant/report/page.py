@@ -221,7 +221,26 @@ def _learning(record: Record, key: str) -> Html:
         " Horizontal lines: held-out scores of rules." if levels else None,
         f" Beyond the scale: {', '.join(beyond)}." if beyond else None,
     )
-    return join(note, figure(drawn, caption), _gradient(record, key))
+    return join(note, figure(drawn, caption), _outcomes(record, key), _gradient(record, key))
+
+
+def _outcomes(record: Record, key: str) -> Html | None:
+    """How episodes of training ended, where the evaluation names outcomes."""
+    learned = record.evaluation.learned if record.evaluation else None
+    names = [n for n in (learned.outcomes if learned else ()) if record.metrics.first(n)]
+    if not names:
+        return None
+    curves = [
+        figures.Curve(name, record.metrics.iteration, record.metrics.series[name], f"run-{i}")
+        for i, name in enumerate(names[:RUN_COLOURS])
+    ]
+    caption = join(
+        f"Share of the episodes that ended in an iteration of training ({', '.join(names)}), "
+        "where actions are still sampled.",
+        _thinned(record.metrics.iteration.size, "iterations"),
+    )
+    drawn = figures.learning(curves, [], "Share of episodes", f"{key}-ends")
+    return figure(drawn, caption)
 
 
 def _band(values: np.ndarray) -> str:

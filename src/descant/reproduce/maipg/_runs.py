@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from descant.report.numbers import plural
 from descant.reproduce._common import costs
-from descant.reproduce._common.jobs import Score, Train, digest
+from descant.reproduce._common.jobs import Score, Train, digest, network
 from descant.reproduce._common.plan import Scale, settle
 from descant.reproduce._common.tables import Measured
 from descant.train.settings import Settings
@@ -36,7 +36,9 @@ HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
-"""Ticks per second of runs with three agents that remember, on two quiet cores."""
+"""Ticks per second of runs with three agents, on two quiet cores; but for QMIX's, they remember."""
+FORGETFUL = 5.0
+"""How much faster agents that do not remember are."""
 SLOWER = {"assignment-spread": 1.0, "line": 1.0, "formation": 1.0, "3m": 1.0, "2s3z": 1.7}
 """How much longer a tick takes in other worlds."""
 SLOWEST = 4.0
@@ -66,6 +68,8 @@ class Run(Train):
     def seconds(self) -> float:
         s = self.settings
         speed = SPEED[s.algorithm_name] / SLOWER.get(world(s), SLOWEST)
+        if s.algorithm_name != "qmix" and network(s) != "gru":
+            speed *= FORGETFUL
         return costs.START + costs.COMPILE + s.seeds * ticks(s) * s.train.iterations / speed
 
 
