@@ -41,7 +41,7 @@ def validated(of_maipg):
     ],
 )
 def test_curves_are_compared_seed_by_seed(gap, said):
-    first = shown("maipg.fig6", validated(gap)).findings[0]
+    first = shown("maipg.fig6", validated(gap), "full").findings[0]
     assert said in first
     assert ("This is not what the paper shows" in first) == (gap < 0)
     assert ("This is what the paper shows" in first) == (gap > 0)
@@ -75,7 +75,24 @@ def test_what_the_weight_does_by_itself_is_said():
     found = shown("maipg.ablation")
     assert found.findings[0].startswith("At one and the same policy the variance is (1 − nu)²")
     assert any("by itself" in note for note in found.notes)
-    plain = found.tables[0].rows[0]
-    assert plain[1] == 1.0 and plain[2] == 1.0 and plain[-1] is None
+    plain, *others = found.tables[0].rows
+    assert plain[1] == plain[2] == 1.0
+    assert [row[2] for row in others] == pytest.approx([0.49, 0.25] * 2)
     for row in found.tables[1].rows:
-        assert row[2].mean == pytest.approx(row[3], abs=0.03)
+        assert [share.mean for share in row[1:3]] == pytest.approx([0.49, 0.25], abs=0.03)
+        assert row[-1] == pytest.approx(0.015 / 0.0006**0.5, abs=0.2)
+
+
+def test_the_value_s_own_noise_is_said_where_there_is_any():
+    def noisy(results):
+        for result in results.values():
+            if result["kind"] == "gradients":
+                known = np.array(result["covariance"])
+                known[..., 1, 1] = 1.0
+                result["covariance"] = known.tolist()
+
+    assert "the value's own noise makes the rest" in shown("maipg.ablation", noisy).findings[0]
+
+
+def test_few_seeds_decide_nothing():
+    assert "So few decide nothing" in shown("maipg.fig6", validated(1.0)).findings[0]

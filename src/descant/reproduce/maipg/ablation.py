@@ -26,7 +26,6 @@ from descant.reproduce.maipg._runs import (
     shares,
     thousands,
     ticks,
-    world,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ POINTS = {"quick": 4, "full": 8}
 """Checkpoints at which gradients are looked at."""
 ROLLOUTS = {"quick": 64, "full": 128}
 """Whose gradients are looked at, at each."""
+CLOSE = 0.02
+"""Share of the variance that the value's own noise may add without being spoken of."""
 NUS = (0.3, 0.5)
 MIXERS = ("sum", "monotone")
 Variant = tuple[float, str]
@@ -110,7 +111,7 @@ def show(scale: Scale, found: "Found") -> Shown:
         "and 0.5, and is lower with a sum than with a monotone mixer; a sum with nu = 0.5 learns "
         "less than nu = 0. The paper prints no number, and does not say how variance was measured.",
         tuple(_findings(scale, found)),
-        (_table(scale, found), _same_policy(scale, found)),
+        (_table(scale, found), _same_policy(scale, found), _ends(scale, found)),
         (_figure(scale, found),),
         (
             f"Scale --{scale.name}: {plural(scale.seeds, 'seed')}; gradients of {probe.rollouts} "
@@ -120,8 +121,9 @@ def show(scale: Scale, found: "Found") -> Shown:
             "sample. Signal to noise: squared length of the mean over that, free of the bias of "
             "squares; it does not depend on the gradient's unit.",
             "A weight of nu leaves 1 − nu of the return's gradient, so by itself it multiplies "
-            "that part's variance by (1 − nu)², whatever the value says. A variance "
-            "that falls as nu rises is therefore no finding; signal to noise that rises is one.",
+            "that part's variance by (1 − nu)², whatever the value says: a variance that falls as "
+            "nu rises is no finding. Signal to noise counts the value's own gradient as signal, "
+            "wherever it points; the cosine says how far it points where the return's does.",
             "The value counts in units of the advantage.",
             "With nu = 0 both mixers are MAPPO to the bit, and one run stands for both.",
         ),
@@ -211,6 +213,17 @@ class Seen:
         """Signal to noise of each seed over all its checkpoints."""
         return (self.signal(nu).mean(0) / self.variance(nu).mean(0)).tolist()
 
+    def share(self, nu: float) -> list[float]:
+        """Variance of each seed over all its checkpoints, as a share of that without the value."""
+        return (self.variance(nu).mean(0) / self.variance(0.0).mean(0)).tolist()
+
+    def cosine(self) -> float | None:
+        """Between what return and value say on average; None where noise hides one of them."""
+        inner = self.inner.mean((0, 1))
+        length = inner[0, 0] * inner[1, 1]
+        seen = inner[0, 0] > 0 and inner[1, 1] > 0
+        return float(inner[0, 1] / length**0.5) if seen else None
+
     def _at(self, products: "Array", nu: float) -> "Array":
         left = 1 - nu
         own, value = products[..., 0, 0], products[..., 1, 1]
@@ -242,30 +255,17 @@ def _reached(scale: Scale) -> str:
 
 def _table(scale: Scale, found: "Found") -> Table:
     rows: list[tuple[Cell, ...]] = []
-    plain = _end(PLAIN, scale, found)
     for variant in COLOURS:
-        end, seen = _end(variant, scale, found), _seen(variant, scale, found)
-        rows.append(
-            (
-                _label(variant),
-                1.0 if variant == PLAIN else over(_relative(variant, scale, found)),
-                (1 - variant[0]) ** 2,
-                over(seen.ratio(variant[0])),
-                over(end),
-                None if variant == PLAIN else paired(end, plain),
-            )
-        )
+        nu, seen = variant[0], _seen(variant, scale, found)
+        share = 1.0 if variant == PLAIN else over(_relative(variant, scale, found))
+        rows.append((_label(variant), share, (1 - nu) ** 2, over(seen.ratio(nu))))
     return Table(
         "table",
-        "Each variant at its own policies",
-        (
-            *("variant", "variance, MAPPO's = 1", "by the weight alone", "signal to noise"),
-            *(_reached(scale), "minus MAPPO's"),
-        ),
+        "Noise of each variant at its own policies",
+        ("variant", "variance, MAPPO's = 1", "by the weight alone", "signal to noise"),
         tuple(rows),
-        f"Means over checkpoints. {few(scale.seeds)} Variants differ in their policies, too, so "
-        "variances here are not at one policy; the next table's are. The last column is paired "
-        "by seed.",
+        f"Means over checkpoints. {few(scale.seeds)} Variants differ in their policies, too; the "
+        "next table asks all weights at each policy.",
         decimals=3,
     )
 
@@ -274,22 +274,42 @@ def _same_policy(scale: Scale, found: "Found") -> Table:
     rows: list[tuple[Cell, ...]] = []
     for variant in COLOURS:
         seen = _seen(variant, scale, found)
-        plain = seen.variance(0.0).mean(0)
-        for nu in NUS:
-            share = over((seen.variance(nu).mean(0) / plain).tolist())
-            ratios = over(seen.ratio(nu)), over(seen.ratio(0.0))
-            rows.append((_label(variant), f"{nu:g}", share, (1 - nu) ** 2, *ratios))
+        shares = (over(seen.share(nu)) for nu in NUS)
+        ratios = (over(seen.ratio(nu)) for nu in (0.0, *NUS))
+        rows.append((_label(variant), *shares, *ratios, seen.cosine()))
     return Table(
         "one-policy",
         "What the weight does at one and the same policy",
         (
-            *("policies and value of", "nu", "variance, nu = 0's = 1", "by the weight alone"),
-            *("signal to noise", "at nu = 0"),
+            "policies of",
+            *(f"variance at {nu:g}, at 0 = 1" for nu in NUS),
+            *(f"signal to noise at {nu:g}" for nu in (0.0, *NUS)),
+            "cosine",
         ),
         tuple(rows),
-        f"At the checkpoints of each run, on the same rollouts. {few(scale.seeds)}",
+        f"At the checkpoints of each run, with its value, on the same rollouts. {few(scale.seeds)} "
+        f"By the weight alone variances are {', '.join(f'{(1 - nu) ** 2:.2f}' for nu in NUS)}. "
+        "Cosine: of the mean gradients of return and value, over all seeds; – where noise hides "
+        "one of them.",
         decimals=3,
-        words=2,
+    )
+
+
+def _ends(scale: Scale, found: "Found") -> Table:
+    plain = _end(PLAIN, scale, found)
+    rows: list[tuple[Cell, ...]] = []
+    for variant in COLOURS:
+        end = _end(variant, scale, found)
+        gap = None if variant == PLAIN else paired(end, plain)
+        rows.append((_label(variant), over(end), gap, None if gap is None else verdict(gap)))
+    return Table(
+        "ends",
+        "What is reached",
+        ("variant", _reached(scale), "minus MAPPO's", "it is"),
+        tuple(rows),
+        f"On {scale.scenarios} held-out scenarios; differences are paired by seed. "
+        f"{few(scale.seeds)}",
+        decimals=2,
     )
 
 
@@ -324,33 +344,36 @@ def _figure(scale: Scale, found: "Found"):
 
 
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
+    runs = {variant: _seen(variant, scale, found) for variant in COLOURS}
     off = max(
-        abs(float((seen.variance(nu) / seen.variance(0.0)).mean()) - (1 - nu) ** 2)
-        for seen in (_seen(variant, scale, found) for variant in COLOURS)
-        for nu in NUS
+        abs(over(seen.share(nu)).mean - (1 - nu) ** 2) for seen in runs.values() for nu in NUS
     )
+    said = f"to within {number(off, 3)}" if off else "exactly"
     yield (
-        "At one and the same policy the variance is (1 − nu)² of what it is at nu = 0, to within "
-        f"{number(off, 3)}: it falls because the weight falls, and says nothing of the value."
-    )
-    for variant in COLOURS:
-        if variant == PLAIN:
-            continue
-        seen, plain = _seen(variant, scale, found), _seen(PLAIN, scale, found)
-        gap = paired(seen.ratio(variant[0]), plain.ratio(0.0))
-        end = paired(_end(variant, scale, found), _end(PLAIN, scale, found))
-        share = over(_relative(variant, scale, found)).mean
-        yield (
-            f"{_label(variant)}: {percent(share, 0)} of MAPPO's variance, signal to noise "
-            f"{told(over(seen.ratio(variant[0])), 3)} against {told(over(plain.ratio(0.0)), 3)} "
-            f"({_higher(gap)}); at the end {verdict(end)} against MAPPO."
+        f"At one and the same policy the variance is (1 − nu)² of what it is at nu = 0, {said}: "
+        + (
+            "it falls because the weight falls, which says nothing of the value."
+            if off < CLOSE
+            else "the value's own noise makes the rest."
         )
-    both = {mixer: over(_relative((0.5, mixer), scale, found)).mean for mixer in MIXERS}
-    lower = min(both, key=lambda mixer: both[mixer])
+    )
+    plain, reached = over(runs[PLAIN].ratio(0.0)), _end(PLAIN, scale, found)
+    for variant, seen in runs.items():
+        if variant == PLAIN:
+            yield f"{_label(variant)}: signal to noise {told(plain, 3)} at its own policies."
+            continue
+        gap = paired(seen.ratio(variant[0]), runs[PLAIN].ratio(0.0))
+        end = paired(_end(variant, scale, found), reached)
+        yield (
+            f"{_label(variant)}: {percent(over(_relative(variant, scale, found)).mean, 0)} of "
+            f"MAPPO's variance; signal to noise {told(over(seen.ratio(variant[0])), 3)}, "
+            f"{_higher(gap)}; {_reached(scale)} minus MAPPO's {told(end, 2)}, {verdict(end)}."
+        )
+    both = (_relative((NUS[-1], mixer), scale, found) for mixer in MIXERS)
+    gap = paired(*both)
     yield (
-        f"At nu = 0.5 a {lower} mixer has the lower variance, {percent(both[lower], 0)} of "
-        f"MAPPO's against {percent(max(both.values()), 0)}; in the paper the sum has. On "
-        f"{world(_run(PLAIN, scale).settings)}."
+        f"At nu = {NUS[-1]:g} the variance with a sum minus that with a monotone mixer is "
+        f"{told(gap, 3)} of MAPPO's, {_higher(gap)}; in the paper it is lower."
     )
 
 

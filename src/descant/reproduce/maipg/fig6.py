@@ -35,6 +35,8 @@ SCALES = {
     "full": Scale("full", servers=(5,), seeds=10, iterations={"particle": 640}, scenarios=400),
 }
 HORIZON = 25
+ENOUGH = 5
+"""Seeds from which on a verdict is given."""
 EVERY = 5
 """Iterations from one point of a curve to the next."""
 # Tables 1 and 2; the bonus, the loss and its units are those of MAPPO's code, which it builds on.
@@ -208,6 +210,8 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     held = "This is what the paper shows" if better and not worse else "The paper shows more"
     if worse:
         held = "This is not what the paper shows"
+    if scale.seeds < ENOUGH:
+        held = "So few decide nothing"
     yield (
         f"By the area under the return curve, MAIPG is {said} of the three tasks, over "
         f"{plural(scale.seeds, 'seed')}. {held}."

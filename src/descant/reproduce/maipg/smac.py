@@ -122,7 +122,8 @@ def _seeds(method: Method, scale: Scale) -> int:
 
 def _budget(name: str, scale: Scale) -> str:
     train = _run(MAPPO, name, scale)
-    return number(ticks(train.settings) * train.settings.train.iterations, 0)
+    millions = ticks(train.settings) * train.settings.train.iterations / 1e6
+    return f"{number(millions, 1)} million"
 
 
 def _won(method: Method, name: str, scale: Scale, found: "Found") -> list[float]:
