@@ -92,8 +92,8 @@ class Training:
     @property
     def weights(self) -> int:
         """Of one seed's policy."""
-        policy = self.plan.algorithm.policy(self._runs.learner)
-        return sum(x.size for x in jax.tree.leaves(policy)) // self._settings.seeds
+        policies = jax.eval_shape(jax.vmap(self.plan.algorithm.policy), self._runs.learner)
+        return sum(x.size for x in jax.tree.leaves(policies)) // self._settings.seeds
 
     @property
     def size(self) -> int:
