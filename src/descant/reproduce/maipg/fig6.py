@@ -147,8 +147,8 @@ def _figure(scale: Scale, found: "Found"):
         "figure",
         panels,
         "Return of an episode",
-        f"On 64 validation scenarios, every {_every(scale)} iterations. Line: mean over seeds; band: "
-        "smallest and largest seed, from five seeds on the 95 % interval of the mean.",
+        f"On 64 validation scenarios, every {_every(scale)} iterations. Line: mean over seeds; "
+        "band: smallest and largest seed, from five seeds on the 95 % interval of the mean.",
         across="thousand ticks",
     )
 
@@ -197,7 +197,8 @@ def _ends(scale: Scale, found: "Found") -> Table:
         ("task", "MAPPO", "MAIPG", "MAIPG minus MAPPO", "success"),
         tuple(rows),
         f"Of the learner of each seed that did best on validation scenarios, on {scale.scenarios} "
-        f"others. {few(scale.seeds)} Success, of MAPPO and of MAIPG: episodes in which all reached their targets.",
+        f"others. {few(scale.seeds)} Success, of MAPPO and of MAIPG: episodes in which all reached "
+        "their targets.",
         decimals=2,
     )
 
