@@ -35,6 +35,9 @@ MAIPG = Method("MAIPG", "maipg", "accent")
 HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
+REMEMBER = False
+"""Whether what judges actions, MAIPG's value and QMIX's utilities, remembers as agents and critics
+of ticks do."""
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
 """Ticks per second of runs with three agents, on two quiet cores; but for QMIX's, they remember."""
 FORGETFUL = 5.0
@@ -67,10 +70,8 @@ class Run(Train):
 
     def seconds(self) -> float:
         s = self.settings
-        speed = SPEED[s.algorithm_name] / SLOWER.get(world(s), SLOWEST)
-        if s.algorithm_name != "qmix" and network(s) != "gru":
-            speed *= FORGETFUL
-        return costs.START + costs.COMPILE + s.seeds * ticks(s) * s.train.iterations / speed
+        spent = s.seeds * ticks(s) * s.train.iterations * slowness(s) / SPEED[s.algorithm_name]
+        return costs.START + costs.COMPILE + spent
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,13 @@ def nested(method: Method, values: Mapping[str, Any]) -> dict[str, Any]:
 def world(settings: Settings) -> str:
     """The task or the battle."""
     return settings.domain.task if settings.domain_name == "particle" else settings.domain.map
+
+
+def slowness(settings: Settings) -> float:
+    """How much longer a tick takes than with three agents that remember."""
+    slower = SLOWER.get(world(settings), SLOWEST)
+    forgetful = settings.algorithm_name != "qmix" and network(settings) != "gru"
+    return slower / FORGETFUL if forgetful else slower
 
 
 def ticks(settings: Settings) -> int:

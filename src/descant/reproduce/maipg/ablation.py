@@ -24,6 +24,7 @@ from descant.reproduce.maipg._runs import (
     run,
     scores,
     shares,
+    slowness,
     thousands,
     ticks,
 )
@@ -47,10 +48,12 @@ SCALES = {
     ),
 }
 """Iterations on the map, which needs the extra jaxmarl, and on particles where that is missing."""
+SPEED = 5_000
+"""Ticks per second whose gradients are taken, where agents remember, on two quiet cores."""
 POINTS = {"quick": 4, "full": 8}
 """Checkpoints at which gradients are looked at."""
-ROLLOUTS = {"quick": 64, "full": 128}
-"""Whose gradients are looked at, at each."""
+ROLLOUTS = {"2s3z": 256, "assignment-spread": 1024}
+"""Whose gradients are looked at, at each: the mean of few is lost in their noise."""
 CLOSE = 0.02
 """Share of the variance that the value's own noise may add without being spoken of."""
 NUS = (0.3, 0.5)
@@ -86,9 +89,9 @@ class Gradients(Job):
         return f"gradients of {self.rollouts} rollouts at {len(self.iterations)} checkpoints"
 
     def seconds(self) -> float:
-        each = self.rollouts * ticks(self.train.settings) / self.train.settings.train.rollouts
-        many = len(self.iterations) * self.train.settings.seeds
-        return costs.COMPILE + many * each / 5_000
+        s = self.train.settings
+        each = self.rollouts * ticks(s) / s.train.rollouts * slowness(s) / SPEED
+        return costs.COMPILE + len(self.iterations) * s.seeds * each
 
     def do(self, place: Path, console: "Console") -> dict[str, Any]:
         from descant.reproduce.maipg._noise import along
@@ -153,7 +156,7 @@ def _run(variant: Variant, scale: Scale) -> Run:
 def _probe(train: Run, scale: Scale) -> Gradients:
     knobs = train.settings.train
     at = tuple(range(knobs.period, knobs.iterations + 1, knobs.period))
-    return Gradients(train, at, ROLLOUTS[_size(scale)])
+    return Gradients(train, at, ROLLOUTS[_place(scale)])
 
 
 def _met(train: Run, scale: Scale) -> Met:
@@ -266,7 +269,7 @@ def _table(scale: Scale, found: "Found") -> Table:
         tuple(rows),
         f"Means over checkpoints. {few(scale.seeds)} Variants differ in their policies, too; the "
         "next table asks all weights at each policy.",
-        decimals=3,
+        decimals=4,
     )
 
 
@@ -291,7 +294,7 @@ def _same_policy(scale: Scale, found: "Found") -> Table:
         f"By the weight alone variances are {', '.join(f'{(1 - nu) ** 2:.2f}' for nu in NUS)}. "
         "Cosine: of the mean gradients of return and value, over all seeds; – where noise hides "
         "one of them.",
-        decimals=3,
+        decimals=4,
     )
 
 
@@ -360,20 +363,20 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     plain, reached = over(runs[PLAIN].ratio(0.0)), _end(PLAIN, scale, found)
     for variant, seen in runs.items():
         if variant == PLAIN:
-            yield f"{_label(variant)}: signal to noise {told(plain, 3)} at its own policies."
+            yield f"{_label(variant)}: signal to noise {told(plain, 4)} at its own policies."
             continue
         gap = paired(seen.ratio(variant[0]), runs[PLAIN].ratio(0.0))
         end = paired(_end(variant, scale, found), reached)
         yield (
             f"{_label(variant)}: {percent(over(_relative(variant, scale, found)).mean, 0)} of "
-            f"MAPPO's variance; signal to noise {told(over(seen.ratio(variant[0])), 3)}, "
+            f"MAPPO's variance; signal to noise {told(over(seen.ratio(variant[0])), 4)}, "
             f"{_higher(gap)}; {_reached(scale)} minus MAPPO's {told(end, 2)}, {verdict(end)}."
         )
     both = (_relative((NUS[-1], mixer), scale, found) for mixer in MIXERS)
     gap = paired(*both)
     yield (
         f"At nu = {NUS[-1]:g} the variance with a sum minus that with a monotone mixer is "
-        f"{told(gap, 3)} of MAPPO's, {_higher(gap)}; in the paper it is lower."
+        f"{told(gap, 3)} of MAPPO's, {_higher(gap)}; in the paper a sum has less."
     )
 
 

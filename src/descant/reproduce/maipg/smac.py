@@ -15,6 +15,7 @@ from descant.reproduce.maipg._runs import (
     MAIPG,
     MAPPO,
     QMIX,
+    REMEMBER,
     Met,
     Method,
     Run,
@@ -59,7 +60,7 @@ VALUES = {
     "train.period": 4 * REPLAYED,
     "algorithm.replay": 65_536,
     "algorithm.updates": 32,
-}
+} | ({"algorithm.net": "gru"} if REMEMBER else {})
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -92,7 +93,9 @@ def show(scale: Scale, found: "Found") -> Shown:
             "QMIX: 32 steps for every 2,048 ticks from a replay of 65,536, its other settings the "
             "library's. It explores while it learns, so its curve is below what it has learnt; "
             "at the end it takes its best actions, the others draw theirs.",
-            "Networks that do not remember here: MAIPG's value and QMIX's utilities.",
+            "MAIPG's value and QMIX's utilities remember, too."
+            if REMEMBER
+            else "Networks that do not remember here: MAIPG's value and QMIX's utilities.",
         ),
     )
 
