@@ -73,8 +73,8 @@ def show(scale: Scale, found: "Found") -> Shown:
     """Battles won along training and at the end."""
     return Shown(
         "Figures 3, 7 and 8: battles",
-        "on ten maps of SMAC, MAIPG wins at least as much as MAPPO and HAPPO, and as QMIX on most. "
-        "The paper prints no number.",
+        "on ten maps of SMAC, MAIPG's results are better than MAPPO's and HAPPO's, and in most "
+        "cases better than QMIX's or like them. The paper prints no number.",
         tuple(_findings(scale, found)),
         (_ends(scale, found), _differences(scale, found)),
         (_figure(scale, found),),
