@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from descant.ascent.together import chunk_length, fresh
+from descant.ascent.together import even, fresh
 from descant.ascent.weigher import spread
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
@@ -46,7 +46,7 @@ def along(
                 first.domain.env,
                 rollouts,
                 steps,
-                chunk_length(steps, first.settings.algorithm.base.ticks_in_a_row),
+                even(steps, first.settings.algorithm.base.ticks_in_a_row),
             )
         )
         for trained in every:
