@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 from rich.console import Console
 
 from descant.ascent.together import even, fresh
 from descant.ascent.weigher import spread
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
-from descant.core.types import Key, PyTree
+from descant.core.types import Keys, PyTree
 from descant.evaluate.episodes import scenario_keys
 from descant.evaluate.rollouts import gradients
 from descant.evaluate.session import SEED
@@ -71,8 +72,8 @@ def _measured(
     steps: int,
     chunk: int,
     learners: PyTree,
-    keys: Key,
-) -> tuple[jax.Array, jax.Array]:
+    keys: Keys,
+) -> tuple[Float[Array, "S P P"], Float[Array, "S P P"]]:
     def one(given):
         learner, key = given
         open_key, roll_key = jax.random.split(key)
