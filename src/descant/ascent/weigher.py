@@ -217,7 +217,7 @@ def spread(gradients: Float[Array, "samples 2 W"]) -> tuple[Evidence, Float[Arra
     pairs = (rewards @ rewards.T)[jnp.triu_indices(count, 1)]
     # Of a single pair nothing is known but its size.
     centre = signal[0, 0] if len(pairs) > 1 else 0.0
-    doubt = jnp.sum((pairs - centre) ** 2) / (len(pairs) * max(len(pairs) - 1, 1))
+    doubt = jnp.sum((pairs - centre) ** 2) / (float(len(pairs)) * max(len(pairs) - 1, 1))
     return Evidence(noise, signal, doubt, jnp.float32(1)), plain
 
 
