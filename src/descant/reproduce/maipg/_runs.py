@@ -35,9 +35,6 @@ MAIPG = Method("MAIPG", "maipg", "accent")
 HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
-REMEMBER = True
-"""Whether what judges actions, MAIPG's value and QMIX's utilities, remembers as agents and critics
-of ticks do."""
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
 """Ticks per second of runs with three agents, on two quiet cores; but for QMIX's, they remember."""
 FORGETFUL = 5.0

@@ -12,7 +12,6 @@ from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.maipg._runs import (
     MAIPG,
     MAPPO,
-    REMEMBER,
     Met,
     Method,
     Run,
@@ -83,10 +82,10 @@ def show(scale: Scale, found: "Found") -> Shown:
             f"Scale --{scale.name}: {plural(scale.seeds, 'seed')}, {length} iterations of 128 "
             f"episodes. The paper does not say how long it trains; --full has 640 iterations, two "
             "million ticks.",
-            f"Tables 1 and 2: recurrent actor and critic{'s' if REMEMBER else ' of ticks'} of "
-            "width 64, ten passes over whole rollouts, learning rates of 7e-4, nu = 0.05 on values "
-            "in units of reward. Not said, and taken from MAPPO's code: an entropy bonus of 0.01, "
-            "standardised targets of the critic, a loss that turns linear at 10.",
+            "Tables 1 and 2: recurrent actor and critics of width 64, ten passes over whole "
+            "rollouts, learning rates of 7e-4, nu = 0.05 on values in units of reward. Not said, "
+            "and taken from MAPPO's code: an entropy bonus of 0.01, standardised targets of the "
+            "critic, a loss that turns linear at 10.",
             "The tasks are those of Agarwal et al.: the best one-to-one assignment of agents to "
             "targets counts. Episodes end with success, and agents see where the others are; the "
             "paper says neither.",

@@ -15,7 +15,6 @@ from descant.reproduce.maipg._runs import (
     MAIPG,
     MAPPO,
     QMIX,
-    REMEMBER,
     Met,
     Method,
     Run,
@@ -60,7 +59,8 @@ VALUES = {
     "train.period": 4 * REPLAYED,
     "algorithm.replay": 65_536,
     "algorithm.updates": 32,
-} | ({"algorithm.net": "gru"} if REMEMBER else {})
+    "algorithm.net": "gru",
+}
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -86,16 +86,14 @@ def show(scale: Scale, found: "Found") -> Shown:
             f"{plural(_seeds(QMIX, scale), 'seed')} of the others; "
             + ", ".join(f"{name} {_budget(name, scale)}" for name in scale.iterations)
             + " ticks. Learning rates fall over all of training, however long that is.",
-            "Settings of MAPPO, MAIPG and HAPPO: the preset `smax`, agents and critics of ticks "
+            "Settings of MAPPO, MAIPG and HAPPO: the preset `smax`, agents and critics "
             "that remember; HAPPO's agents have weights of their own. nu is 0.4 on 3m and 2s3z and "
             "0.3 on the others (Table 3), the value counting in units of the advantage: rewards "
             "of SMAX are not those of SMAC.",
-            "QMIX: 32 steps for every 2,048 ticks from a replay of 65,536, its other settings the "
-            "library's. It explores while it learns, so its curve is below what it has learnt; "
-            "at the end it takes its best actions, the others draw theirs.",
-            "MAIPG's value and QMIX's utilities remember, too."
-            if REMEMBER
-            else "Networks that do not remember here: MAIPG's value and QMIX's utilities.",
+            "QMIX: agents that remember, 32 steps for every 2,048 ticks from a replay of 65,536, "
+            "and the library's other settings. It explores while it learns, so its curve is "
+            "below what it has learnt; at the end it takes its best actions, the others draw "
+            "theirs.",
         ),
     )
 
