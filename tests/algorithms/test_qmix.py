@@ -13,7 +13,7 @@ TOY = balance.make(balance.Config())
 def test_actions_that_are_numbers_are_refused():
     spec = replace(TOY.env.spec, continuous=True)
     domain = replace(TOY, env=replace(TOY.env, spec=spec))
-    with pytest.raises(UserError, match=r"'balance' are continuous, and QMIX .* MAPPO and MAIPG"):
+    with pytest.raises(UserError, match=r"'balance' are .*, and QMIX .* MAPPO, MAIPG and FACMAC"):
         qmix.make(qmix.Config(base=TINY), domain)
 
 

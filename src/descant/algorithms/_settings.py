@@ -70,5 +70,6 @@ def check_choices(domain: "Domain", why: str) -> None:
     """
     if domain.env.spec.continuous:
         raise UserError(
-            f"Actions of {domain.name!r} are continuous, and {why}; MAPPO and MAIPG take any."
+            f"Actions of {domain.name!r} are continuous, and {why}; MAPPO, MAIPG and FACMAC take "
+            "any."
         )

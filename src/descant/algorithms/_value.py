@@ -14,18 +14,27 @@ from jaxtyping import Array, Bool, Float, Int
 from descant.algorithms._settings import check_choices
 from descant.algorithms.iql import Config
 from descant.ascent.together import adam, even, flatten
-from descant.core.algorithm import AbstractAlgorithm, Assessment, Parts, Probe, Schedule
+from descant.core.algorithm import (
+    AbstractAlgorithm,
+    AbstractPolicy,
+    Assessment,
+    Parts,
+    Probe,
+    Schedule,
+)
 from descant.core.domain import Domain
 from descant.core.errors import UserError
-from descant.core.types import Key, Observation, PyTree, Rollout, Scalar
+from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar
 from descant.credit.schedules import Ramp
 from descant.nets import recurrent
-from descant.nets.explore import Exploring
+from descant.nets.beside import Points
+from descant.nets.explore import Bounded, Exploring
 from descant.nets.joint import AbstractJoint, Utilities, greedy
 from descant.nets.mlp import per_agent
+from descant.nets.policy import Gaussian
 from descant.ops import moments
 from descant.ops.losses import masked_mean, masked_moments
-from descant.ops.policies import masked_log_softmax, relaxed
+from descant.ops.policies import masked_log_softmax, relaxed, rows
 from descant.ops.replay import Ring, draw, empty, push
 from descant.ops.returns import lambda_returns
 from descant.ops.targets import lag
@@ -38,7 +47,8 @@ class Tick(eqx.Module):
     """What is kept of a tick for replay."""
 
     observation: Observation
-    action: Int[Array, "*b N"]
+    action: Action
+    """Points are those of the cube that were played."""
     reward: Float[Array, "*b"]
     terminated: Bool[Array, "*b"]
     cut: Bool[Array, "*b"]
@@ -51,18 +61,37 @@ class Tick(eqx.Module):
 class Brain(eqx.Module):
     """What is learnt."""
 
-    joint: AbstractJoint
-    actor: Utilities | None = None
-    """Logits of the agents; without them, agents take what has the highest utility."""
+    joint: AbstractJoint | Points
+    actor: Utilities | Bounded | None = None
+    """Logits of the agents, or the points they go for; without them, agents take what has the
+    highest utility."""
 
     @property
     def scores(self) -> Utilities:
         """What agents choose by."""
-        return self.joint.utilities if self.actor is None else self.actor
+        if self.actor is not None:
+            return self.actor
+        assert isinstance(self.joint, AbstractJoint)  # noqa: S101  points take an actor
+        return self.joint.utilities
+
+    def policy(self, epsilon: Scalar) -> AbstractPolicy:
+        """Agents that explore."""
+        if isinstance(self.actor, Bounded):
+            return Gaussian(net=self.actor, deviation=jnp.log(epsilon)[None, None])
+        return Exploring(self.scores, epsilon, soft=self.actor is not None)
 
     def choice(self, observation: Observation) -> Float[Array, "N A"]:
-        """Every agent's best action, as one-hot rows."""
+        """Every agent's best action: one-hot rows, or points."""
+        if isinstance(self.actor, Bounded):
+            return self.actor(observation)
         return greedy(self.scores(observation), observation)
+
+    def going(self, observation: Observation, noise: Float[Array, "N A"]) -> Float[Array, "N A"]:
+        """What the actor goes for, differentiably; with Gumbel noise, choices are drawn."""
+        if isinstance(self.actor, Bounded):
+            return self.actor(observation)
+        log_probabilities = masked_log_softmax(self.scores(observation), observation.mask)
+        return relaxed(log_probabilities, noise, 1.0, hard=True)
 
 
 class Learner(eqx.Module):
@@ -134,9 +163,8 @@ class ValueBased(AbstractAlgorithm):
             step=jnp.int32(0),
         )
 
-    def policy(self, learner: Learner) -> Exploring:
-        brain = learner.brain
-        return Exploring(brain.scores, learner.epsilon, soft=brain.actor is not None)
+    def policy(self, learner: Learner) -> AbstractPolicy:
+        return learner.brain.policy(learner.epsilon)
 
     def begin(self, learner: Learner) -> PyTree:
         return recurrent.begin((learner.brain, learner.lagging))
@@ -244,9 +272,13 @@ def _remember(ring: Ring, rollout: Rollout) -> Ring:
             f"room for {room:,}; ask for more, or for fewer train.rollouts or train.steps."
         )
     last = jnp.broadcast_to(jnp.arange(steps)[:, None] == steps - 1, (steps, scenarios))
+    action = rollout.action
+    if jnp.issubdtype(action.dtype, jnp.floating):
+        # Noise leads out of the cube, and the domain took the nearest point.
+        action = jnp.clip(action, -1.0, 1.0)
     ticks = Tick(
         observation=rollout.observation,
-        action=rollout.action,
+        action=action,
         reward=rollout.reward,
         terminated=rollout.terminated,
         cut=rollout.truncated | last,
@@ -294,15 +326,13 @@ def _loss(
     """Squared error of the joint value and, where there is an actor, minus the value of what it
     would do: neither part moves the other one's weights."""
     seen = flatten(_heard(brain, sequences))
-    action = jax.nn.one_hot(flatten(sequences.action), seen.mask.shape[-1])
+    action = rows(flatten(sequences.action), seen.mask.shape[-1])
     error = jax.vmap(brain.joint)(seen, action) - target
     loss = masked_mean(0.5 * error**2, weight)
     if brain.actor is None:
         return loss, {"critic_loss": loss}
-    log_probabilities = jax.vmap(lambda o: masked_log_softmax(brain.scores(o), o.mask))(seen)
     held = jax.lax.stop_gradient(brain.joint)
-    noise = jax.random.gumbel(key, log_probabilities.shape)
-    going = relaxed(log_probabilities, noise, 1.0, hard=True)
+    going = jax.vmap(brain.going)(seen, jax.random.gumbel(key, action.shape))
     reached = jax.vmap(held)(jax.lax.stop_gradient(seen), going)
     gain = masked_mean(reached, weight)
     return loss - gain, {"critic_loss": loss, "actor_value": gain}
@@ -319,18 +349,20 @@ def build(
     config: Config,
     domain: Domain,
     name: str,
-    make_joint: Callable[[Key, Utilities], AbstractJoint],
+    make_joint: Callable[[Key, Utilities], AbstractJoint | Points],
     *,
     actor_rate: tuple[float, float] | None = None,
 ) -> ValueBased:
     """The algorithm with a joint value of its own, and an actor beside it where that has a rate.
 
     Raises:
-        UserError: a value of the configuration cannot be used, or actions are no choices.
+        UserError: a value of the configuration cannot be used, or there is no actor and actions
+            are no choices.
     """
     config.validate()
     spec = domain.env.spec
-    check_choices(domain, f"{name} compares choices one by one")
+    if actor_rate is None:
+        check_choices(domain, f"{name} compares choices one by one")
     rate = config.rate, config.rate_stop
 
     owners = tuple(range(spec.agents)) if config.sharing == "separate" else None
@@ -353,7 +385,8 @@ def build(
         net_key, mix_key, actor_key = jax.random.split(key, 3)
         if actor_rate is None:
             return Brain(make_joint(mix_key, net(net_key, "actor")))
-        return Brain(make_joint(mix_key, net(net_key, "critic")), net(actor_key, "actor"))
+        joint, actor = make_joint(mix_key, net(net_key, "critic")), net(actor_key, "actor")
+        return Brain(joint, Bounded(actor) if spec.continuous else actor)
 
     def ring() -> Ring:
         return empty(
@@ -390,7 +423,7 @@ def _blank(domain: Domain, make_brain: Callable[[Key], Brain], key: Key) -> Tick
     action = jnp.zeros((spec.agents, spec.actions))
     return Tick(
         observation=seen,
-        action=jnp.zeros((spec.agents,), jnp.int32),
+        action=action if spec.continuous else action[:, 0].astype(jnp.int32),
         reward=zero,
         terminated=no,
         cut=no,

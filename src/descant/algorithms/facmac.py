@@ -1,7 +1,8 @@
 """FACMAC: actors climb a joint value that is made of utilities, all at once.
 
-Peng et al. (2021), for actions that are choices: they are drawn, and gradients pass as if by a
-softmax. As no best action is ever looked for among the utilities, they may be mixed in any way.
+Peng et al. (2021). Where actions are points, each agent names one and explores around it; choices
+are drawn, and gradients pass as if by a softmax. As no best action is ever looked for among the
+utilities, they may be mixed in any way.
 """
 
 from __future__ import annotations
@@ -44,14 +45,20 @@ def make(config: Config, domain: Domain) -> ValueBased:
         UserError: a value of the configuration cannot be used.
     """
     iql.positive(config, "embed", "hyper", "actor_rate")
+    import jax
+
     from descant.algorithms._value import build
-    from descant.nets import joint, mixing
+    from descant.nets import beside, joint, mixing
 
     spec, base = domain.env.spec, config.base
     fall = base.rate_stop / base.rate
 
     def critic(key, net):
         mixer = mixing.mixer(key, spec, config.mixer, embed=config.embed, hidden=config.hyper)
+        if spec.continuous:
+            sizes = {"hidden": base.hidden, "depth": max(base.depth, 1)}
+            who = "critic" if base.net == "gru" else None
+            return beside.points(jax.random.fold_in(key, 1), spec, mixer, **sizes, who=who)
         return joint.Mixed(net, mixer)
 
     rates = config.actor_rate, config.actor_rate * fall

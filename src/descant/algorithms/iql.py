@@ -65,7 +65,8 @@ class Config:
     target_every: int = 1
     """Gradient steps from one such move to the next."""
     epsilon: float = 1.0
-    """Chance that an agent does anything, at the first update."""
+    """Chance that an agent does anything, at the first update; the deviation of noise where actions
+    are continuous (`facmac`)."""
     epsilon_stop: float = 0.05
     """The same in the end."""
     explore: float = 0.5

@@ -1,4 +1,4 @@
-"""Agents that now and then do anything, and learn from it."""
+"""Agents that now and then do anything, and learn from it; and points to explore around."""
 
 from collections.abc import Callable
 
@@ -62,3 +62,13 @@ class Exploring(Listening):
         chance = (1 - self.epsilon) * wanted + self.epsilon * anything
         known = mask & (chance > 0)
         return jnp.where(known, jnp.log(jnp.where(known, chance, 1.0)), ILLEGAL)
+
+
+class Bounded(eqx.Module):
+    """A point of the cube for every agent, to be taken with noise around it."""
+
+    net: Callable[[Observation], Float[Array, "N A"]]
+
+    def __call__(self, observation: Observation) -> Float[Array, "N A"]:
+        """Within the cube, whatever the network says."""
+        return jnp.tanh(self.net(observation))

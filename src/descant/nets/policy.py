@@ -101,7 +101,7 @@ class Gaussian(Listening):
     """
 
     net: Callable[[Observation], Float[Array, "N A"]]
-    deviation: Float[Array, "#N A"]
+    deviation: Float[Array, "#N #A"]
     """Its logarithm."""
     squash: Literal["clipped", "tanh"] = eqx.field(static=True, default="clipped")
 
