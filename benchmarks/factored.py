@@ -82,6 +82,8 @@ def algorithms(options: argparse.Namespace) -> dict[str, Callable[[Domain], Abst
         minibatch=32,
         replay=2048,
         rate=options.rate,
+        # Only where agents explore: what they prefer early should not hide the rest of the table.
+        explore=1.0,
     )
     configs = {
         "IQL": (iql, base),
