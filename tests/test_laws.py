@@ -221,6 +221,14 @@ def test_seeds_side_by_side_are_seeds_apart(singly):
     assert differ(first, second)
 
 
+def test_rates_and_weights_that_go_in_count_as_constants_do(plain):
+    what = plan(mappo.make(LINEAR, TOY), TOY.env, rollouts=2, steps=0, iterations=3)
+    runs = jax.jit(jax.vmap(lambda key: begin(what, key)))(KEY[None])
+    with optimising():
+        runs, _ = compile_period(what, runs, KEY[None], 3)(runs, KEY[None], jnp.int32(0))
+    assert_close(squeeze(parts(runs.learner), 0), plain)
+
+
 def squeeze(tree, axis):
     return jax.tree.map(lambda x: x.squeeze(axis), tree)
 

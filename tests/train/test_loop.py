@@ -1,5 +1,6 @@
 """What is not finite never reaches a learner, whatever it is and however long it lasts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import equinox as eqx
@@ -8,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from builders import rollout
+from builders import SMALL, TINY, rollout
+from descant.algorithms import _settings, coma, facmac, maipg, mappo, qmix
 from descant.core import discovery
-from descant.train.loop import SITES, begin, iterate, plan, said
+from descant.train.loop import SITES, begin, iterate, lower_period, plan, said
+from toys import balance
 
 TOYS = Path(__file__).parents[1] / "toys"
 STEPS, ITERATIONS = 4, 6
@@ -56,6 +59,40 @@ def test_outcomes_are_those_of_the_episodes_that_ended_here():
     np.testing.assert_allclose(said(given, ("won",))["won"], 2 / 3, rtol=1e-6)
     none = eqx.tree_at(lambda r: r.terminated, given, nothing)
     assert jnp.isnan(said(none, ("won",))["won"])
+
+
+TOY = balance.make(balance.Config())
+RATES = {"rate": 1e-4, "discount": 0.5, "trace": 0.5, "norm": 1.0}
+STEEP = replace(
+    SMALL, clip=0.1, critic_rate=0.1, entropy=0.0, entropy_stop=0.1, trust=2.0, huber=1.0, **RATES
+)
+EAGER = replace(TINY, rate_stop=1e-3, target_rate=1.0, epsilon=0.5, explore=0.1, **RATES)
+CRITIC = _settings.Critic(trace=0.1, lag=0.1)
+ALIKE = {
+    "mappo": (mappo, SMALL, STEEP),
+    "maipg": (
+        maipg,
+        maipg.Config(base=SMALL),
+        maipg.Config(base=STEEP, critic=CRITIC, nu=0.1, stop=0.9),
+    ),
+    "coma": (coma, coma.Config(base=SMALL), coma.Config(base=STEEP, critic=CRITIC)),
+    "qmix": (qmix, qmix.Config(base=TINY), qmix.Config(base=EAGER)),
+    "facmac": (facmac, facmac.Config(base=TINY), facmac.Config(base=EAGER, actor_rate=0.1)),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_learners_that_differ_in_numbers_alone_are_one_program(name):
+    module, *configs = ALIKE[name]
+
+    def program(config):
+        what = plan(module.make(config, TOY), TOY.env, rollouts=2, steps=4, iterations=5)
+        keys = jax.random.split(jax.random.key(0), 1)
+        runs = jax.eval_shape(jax.vmap(lambda key: begin(what, key)), keys)
+        return lower_period(what, runs, keys, 1)[0].as_text()
+
+    one, other = map(program, configs)
+    assert one == other
 
 
 def finite(tree):

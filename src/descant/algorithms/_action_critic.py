@@ -14,7 +14,7 @@ from descant.algorithms._actor_critic import AbstractActionCritic, Fit, heard
 from descant.ascent.climb import Climb
 from descant.ascent.together import adam, chunks, flatten, followed, fresh
 from descant.core.algorithm import AbstractPolicy, Probe, Schedule, Term
-from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar
+from descant.core.types import Action, Key, Number, Observation, PyTree, Rollout, Scalar
 from descant.credit.probes import Luck
 from descant.nets import recurrent
 from descant.nets.beside import Beside
@@ -45,10 +45,10 @@ class Lesson(eqx.Module):
 
     make: Callable[[Key], PyTree] = eqx.field(static=True)
     fit: Fit
-    discount: float = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
+    discount: Number
+    trace: Number
     """Lambda of its targets."""
-    lag: float = eqx.field(static=True)
+    lag: Number
     """Share of the way that the copy goes at each step."""
     following: Literal["best", "sampled"] = eqx.field(static=True, default="sampled")
     """Which action of the next tick targets are made of."""

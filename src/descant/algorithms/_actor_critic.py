@@ -29,7 +29,7 @@ from descant.core.algorithm import (
 )
 from descant.core.errors import UserError
 from descant.core.model import AbstractModel, Advisor
-from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
+from descant.core.types import Key, Number, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.schedules import Given
 from descant.nets import recurrent
 from descant.nets.recurrent import Listener
@@ -65,10 +65,10 @@ class Fit(eqx.Module):
     epochs: int = eqx.field(static=True)
     minibatch: int = eqx.field(static=True)
     minibatches: int = eqx.field(static=True)
-    norm: float = eqx.field(static=True)
-    delta: float = eqx.field(static=True)
+    norm: Number
+    delta: Number
     """Where the Huber loss turns linear, in deviations of the targets."""
-    momentum: float | None = eqx.field(static=True)
+    momentum: Number | None
     """Of the targets' moments; None leaves targets in units of reward."""
     rate: Schedule
     chunk: int = eqx.field(static=True, default=1)

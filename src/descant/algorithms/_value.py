@@ -24,7 +24,7 @@ from descant.core.algorithm import (
 )
 from descant.core.domain import Domain
 from descant.core.errors import UserError
-from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar
+from descant.core.types import Action, Key, Number, Observation, PyTree, Rollout, Scalar
 from descant.credit.schedules import Ramp
 from descant.nets import recurrent
 from descant.nets.beside import Points
@@ -127,12 +127,12 @@ class Fit(eqx.Module):
     for all. None where they do not."""
     burn: int = eqx.field(static=True)
     """Ticks before a chunk that agents listen to beforehand."""
-    discount: float = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
-    norm: float = eqx.field(static=True)
+    discount: Number
+    trace: Number
+    norm: Number
     rate: Schedule
     actor_rate: Schedule
-    target_rate: float = eqx.field(static=True)
+    target_rate: Number
     target_every: int = eqx.field(static=True)
 
 
@@ -339,7 +339,7 @@ def _loss(
 
 
 def _moved(
-    net: PyTree, state: PyTree, slope: PyTree, rate: Scalar, norm: float
+    net: PyTree, state: PyTree, slope: PyTree, rate: Scalar, norm: Number
 ) -> tuple[PyTree, PyTree]:
     move, state = adam(norm).update(slope, state)
     return jax.tree.map(lambda w, m: w - rate * m, net, move), state

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from descant.ascent.terms import AbstractByDecision
 from descant.core.algorithm import Assessment, Schedule
-from descant.core.types import Observation, Rollout, Scalar
+from descant.core.types import Number, Observation, Rollout, Scalar
 from descant.ops.policies import relaxed, rows, seeded
 
 UNLIKELY = 1e-30
@@ -31,7 +31,7 @@ class Climb(AbstractByDecision):
     weight: Schedule
     unit: Scalar | float
     """The critic's unit in those of the advantage."""
-    temperature: float = eqx.field(static=True, default=1.0)
+    temperature: Number = 1.0
     noise: bool = eqx.field(static=True, default=True)
     """Whether choices are drawn, by the luck that the rollout keeps, or the most likely ones."""
     hard: bool = eqx.field(static=True, default=True)

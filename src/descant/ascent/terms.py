@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from descant.core.algorithm import Assessment, Schedule
 from descant.core.model import AbstractModel
-from descant.core.types import Rollout, Scalar
+from descant.core.types import Number, Rollout, Scalar
 from descant.ops.devices import apart
 from descant.ops.guidance import charges, expected_slopes
 
@@ -57,7 +57,7 @@ class Guidance(AbstractByDecision):
     model: AbstractModel
     weight: Schedule
     kind: Literal["expected", "exact", "in turn"] = eqx.field(static=True)
-    limit: float = eqx.field(static=True, default=3.0)
+    limit: Number = 3.0
     held: Scalar | None = None
     """Unit to use instead of the minibatch's own."""
 
@@ -97,7 +97,7 @@ class Guidance(AbstractByDecision):
 
 
 def regrets(
-    slopes: Float[Array, "B P A"], legal: Bool[Array, "B P A"], limit: float, unit: Scalar
+    slopes: Float[Array, "B P A"], legal: Bool[Array, "B P A"], limit: Number, unit: Scalar
 ) -> Float[Array, "B P A"]:
     """How much worse than its best each action of an agent is, in a unit, clipped."""
     return jnp.clip(jnp.nan_to_num(_worse(slopes, legal) / unit), 0, limit)

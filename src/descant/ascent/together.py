@@ -21,7 +21,7 @@ from descant.core.algorithm import (
     Term,
 )
 from descant.core.errors import UserError
-from descant.core.types import Key, PyTree, Rollout, Scalar
+from descant.core.types import Key, Number, PyTree, Rollout, Scalar
 from descant.ops.devices import shared
 from descant.ops.losses import clipped_surrogate, masked_mean
 
@@ -37,13 +37,13 @@ class Together(AbstractAscent):
     """Ticks in a minibatch; all agents of a tick come along."""
     minibatches: int = eqx.field(static=True)
     """Steps of an epoch; 0 takes as many whole minibatches as the ticks make."""
-    clip: float = eqx.field(static=True)
-    norm: float = eqx.field(static=True)
+    clip: Number
+    norm: Number
     """Gradients longer than this are shortened to it."""
     rate: Schedule
     entropy: Schedule
     terms: tuple[Term, ...] = ()
-    trust: float = eqx.field(static=True, default=math.inf)
+    trust: Number = math.inf
     """Divergence from the policy that collected, in nats per decision, from which on the actor
     rests until the next rollouts: it knows nothing of the states that a far policy leads to."""
     crowd: int = eqx.field(static=True, default=0)
@@ -168,7 +168,7 @@ def _by_decision(term: Term) -> AbstractByDecision:
     return term
 
 
-def adam(norm: float) -> Any:
+def adam(norm: Number) -> Any:
     """Clip by the global norm, then Adam's direction; the caller scales it by the rate."""
     return optax.chain(optax.clip_by_global_norm(norm), optax.scale_by_adam(eps=1e-5))
 

@@ -20,7 +20,7 @@ from descant.core.algorithm import (
     AbstractPolicy,
     Schedule,
 )
-from descant.core.types import Key, Rollout, Scalar
+from descant.core.types import Key, Number, Rollout, Scalar
 
 Guided = Callable[[Schedule], Any]
 """The algorithm at a guidance weight."""
@@ -111,7 +111,7 @@ class Weigher(eqx.Module):
     evidence empty."""
     crowd: int = eqx.field(static=True, default=0)
     """Agents of a tick that are looked at; 0 for all."""
-    momentum: float = eqx.field(static=True, default=0.9)
+    momentum: Number = 0.9
     """Share of the evidence that is kept from one update to the next."""
     name: str = eqx.field(static=True, default="alpha")
     """What the weight is called in records."""
@@ -221,7 +221,7 @@ def spread(gradients: Float[Array, "samples 2 W"]) -> tuple[Evidence, Float[Arra
     return Evidence(noise, signal, doubt, jnp.float32(1)), plain
 
 
-def follow(evidence: Evidence, seen: Evidence, momentum: float) -> Evidence:
+def follow(evidence: Evidence, seen: Evidence, momentum: Number) -> Evidence:
     """Take in what one update showed; updates err independently, so their doubts add as squares."""
     keep, take = momentum, 1 - momentum
     blend = jax.tree.map(lambda old, new: keep * old + take * new, evidence, seen)

@@ -18,6 +18,8 @@ Key = PRNGKeyArray
 Keys = jaxtyping.Key[Array, " S"]
 """Random keys side by side, of seeds or of scenarios."""
 Scalar = Float[Array, ""]
+Number = Scalar | float
+"""A constant of a compiled program, or something that it is given and used with at many values."""
 Action = Int[Array, "*batch N"] | Float[Array, "*batch N A"]
 """A joint action: a choice of each agent, or a point where actions are continuous."""
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from descant.core.algorithm import AbstractCredit, Probe, Schedule
-from descant.core.types import PyTree, Rollout, Scalar, Signal
+from descant.core.types import Number, PyTree, Rollout, Scalar, Signal
 from descant.ops import moments
 from descant.ops.guidance import blend
 from descant.ops.losses import masked_moments
@@ -64,8 +64,8 @@ def chain(*links: AbstractCredit) -> Chain:
 class Gae(AbstractCredit):
     """Generalised advantage and its target for the critic, from the reward of all or of each."""
 
-    discount: float = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
+    discount: Number
+    trace: Number
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
@@ -151,8 +151,8 @@ class Guide(AbstractCredit):
 
     weight: Schedule
     slope: Probe
-    momentum: float = eqx.field(static=True, default=0.99)
-    limit: float = eqx.field(static=True, default=3.0)
+    momentum: Number = 0.99
+    limit: Number = 3.0
     held: moments.Moments | None = None
     """Moments to use instead of the running ones."""
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
-from descant.core.types import Action, Key, PyTree
+from descant.core.types import Action, Key, Number, PyTree
 from descant.ops.guidance import slope, slope_before
 
 
@@ -73,8 +73,8 @@ class Gain(eqx.Module):
 
     env: AbstractEnv
     model: AbstractModel
-    discount: float = eqx.field(static=True)
-    weight: float = eqx.field(static=True)
+    discount: Number
+    weight: Number
 
     def __call__(self, state: PyTree, action: Action, key: Key) -> Float[Array, " N"]:
         """The same for all agents, in units of reward."""

@@ -1,15 +1,18 @@
-"""Numbers that change with progress, which runs from 0 at the first update to 1 at the last."""
+"""Numbers that change with progress, which runs from 0 at the first update to 1 at the last.
+
+What they are made of may be numbers or arrays: a compiled program takes it as it comes.
+"""
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from descant.core.types import Scalar
+from descant.core.types import Number, Scalar
 
 
 class Constant(eqx.Module):
     """The same all the time."""
 
-    level: float = eqx.field(static=True)
+    level: Number
 
     def __call__(self, progress: Scalar) -> Scalar:
         """The level."""
@@ -32,25 +35,28 @@ class Ramp(eqx.Module):
     The guidance weight of Yang & Liu (2026), section 6.2, is 0.9 until 10 %, linear to 0.2 at 50 %.
     """
 
-    start: float = eqx.field(static=True)
-    stop: float = eqx.field(static=True)
-    begin: float = eqx.field(static=True, default=0.0)
-    end: float = eqx.field(static=True, default=1.0)
+    start: Number
+    stop: Number
+    begin: Number = 0.0
+    end: Number = 1.0
 
     def __call__(self, progress: Scalar) -> Scalar:
         """The level at this progress."""
-        share = jnp.clip((progress - self.begin) / max(self.end - self.begin, 1e-9), 0, 1)
+        length = jnp.maximum(self.end - self.begin, 1e-9)
+        share = jnp.clip((progress - self.begin) / length, 0, 1)
         return self.start + share * (self.stop - self.start)
 
 
 class Decay(eqx.Module):
-    """A constant factor per step, from `start` to `stop`."""
+    """A constant factor per step, from `start` to `stop`; a straight line if one of them is 0."""
 
-    start: float = eqx.field(static=True)
-    stop: float = eqx.field(static=True)
+    start: Number
+    stop: Number
 
     def __call__(self, progress: Scalar) -> Scalar:
         """The level at this progress."""
-        if self.start <= 0 or self.stop <= 0:
-            return Ramp(start=self.start, stop=self.stop)(progress)
-        return self.start * (self.stop / self.start) ** jnp.clip(progress, 0, 1)
+        share = jnp.clip(progress, 0, 1)
+        line = self.start + share * (self.stop - self.start)
+        above = jnp.minimum(self.start, self.stop) > 0
+        factor = jnp.where(above, self.stop, 1.0) / jnp.where(above, self.start, 1.0)
+        return jnp.where(above, self.start * factor**share, line)

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from descant.core.types import Scalar
+from descant.core.types import Number, Scalar
 
 
 def clipped_surrogate(
-    log_ratio: Float[Array, "*b"], advantage: Float[Array, "*b"], clip: float
+    log_ratio: Float[Array, "*b"], advantage: Float[Array, "*b"], clip: Number
 ) -> Float[Array, "*b"]:
     r"""$-\min(\rho A, \mathrm{clip}(\rho, 1 \pm \epsilon) A)$ with $\rho$ the ratio of new to old
     probability; Schulman et al. (2017), eq. 7.
@@ -16,7 +16,7 @@ def clipped_surrogate(
     return -jnp.minimum(ratio * advantage, jnp.clip(ratio, 1 - clip, 1 + clip) * advantage)
 
 
-def huber(error: Float[Array, "*b"], delta: float) -> Float[Array, "*b"]:
+def huber(error: Float[Array, "*b"], delta: Number) -> Float[Array, "*b"]:
     r"""$\tfrac12 e^2$ up to $\delta$, then linear with the same slope; Huber (1964)."""
     small = jnp.minimum(jnp.abs(error), delta)
     return small * (jnp.abs(error) - 0.5 * small)

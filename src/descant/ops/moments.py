@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from descant.core.types import Scalar
+from descant.core.types import Number, Scalar
 
 
 class Moments(NamedTuple):
@@ -20,7 +20,7 @@ def start() -> Moments:
     return Moments(jnp.float32(0), jnp.float32(0), jnp.float32(0))
 
 
-def follow(moments: Moments, mean: Scalar, variance: Scalar, momentum: float) -> Moments:
+def follow(moments: Moments, mean: Scalar, variance: Scalar, momentum: Number) -> Moments:
     """Take in the mean and variance of a batch; `momentum` 0 forgets everything before it."""
     keep = momentum
     return Moments(

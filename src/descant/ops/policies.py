@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from descant.core.types import Action, Key
+from descant.core.types import Action, Key, Number
 
 ILLEGAL = -1e9
 """Log-probability of an illegal action: finite, so that gradients stay numbers."""
@@ -43,7 +43,7 @@ def entropy(log_probabilities: Float[Array, "*b A"]) -> Float[Array, "*b"]:
 def relaxed(
     log_probabilities: Float[Array, "*b A"],
     noise: Float[Array, "*b A"],
-    temperature: float,
+    temperature: Number,
     hard: bool,
 ) -> Float[Array, "*b A"]:
     """Choices as rows that probabilities can be moved by; Jang et al. (2017), eq. 2.

@@ -3,6 +3,8 @@
 import jax
 from jaxtyping import Array, Bool, Float
 
+from descant.core.types import Number
+
 
 def gae(
     reward: Float[Array, " T"],
@@ -10,8 +12,8 @@ def gae(
     bootstrap: Float[Array, " T"],
     terminated: Bool[Array, " T"],
     truncated: Bool[Array, " T"],
-    discount: float,
-    trace: float,
+    discount: Number,
+    trace: Number,
 ) -> Float[Array, " T"]:
     r"""Generalised advantage. $\hat A_t = \delta_t + \gamma \lambda \hat A_{t+1}$ with
     $\delta_t = r_t + \gamma V(s_{t+1}) - V(s_t)$; Schulman et al. (2016), eq. 16.
@@ -35,8 +37,8 @@ def lambda_returns(
     following: Float[Array, " T"],
     terminated: Bool[Array, " T"],
     truncated: Bool[Array, " T"],
-    discount: float,
-    trace: float,
+    discount: Number,
+    trace: Number,
 ) -> Float[Array, " T"]:
     r"""TD($\lambda$) targets. $G_t = r_t + \gamma \left((1 - \lambda) V(s_{t+1}) + \lambda
     G_{t+1}\right)$; Sutton & Barto (2018), eq. 12.2.

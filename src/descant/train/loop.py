@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -214,11 +215,27 @@ def start(plan: Plan, seed: int, count: int) -> tuple[Run, Keys]:
 
 def compile_period(plan: Plan, run: Run, keys: Keys, length: int) -> Callable:
     """A compiled `(runs, keys, first index) -> (runs, metrics [length, S])`; runs are donated."""
+    lowered, floats = lower_period(plan, run, keys, length)
+    compiled = lowered.compile()
+    return lambda runs, keys, first: compiled(runs, keys, first, floats)
 
-    def period(runs, keys, first):
+
+def lower_period(
+    plan: Plan, run: Run, keys: Keys, length: int
+) -> tuple[jax.stages.Lowered, PyTree]:
+    """The program before it is compiled, and its last argument: the algorithm's floats.
+
+    Rates, clips and weights are no constants of the program, so that algorithms which differ in
+    nothing else have one and the same, and a cache of compiled programs finds it.
+    """
+    floats, rest = eqx.partition(plan.algorithm, lambda leaf: isinstance(leaf, float))
+
+    def period(runs, keys, first, floats):
+        now = plan._replace(algorithm=eqx.combine(floats, rest))
+
         def one(run, key):
             return jax.lax.scan(
-                lambda run, index: iterate(plan, run, key, index),
+                lambda run, index: iterate(now, run, key, index),
                 run,
                 first + jnp.arange(length),
             )
@@ -226,13 +243,13 @@ def compile_period(plan: Plan, run: Run, keys: Keys, length: int) -> Callable:
         runs, metrics = jax.vmap(one)(runs, keys)
         return runs, jax.tree.map(lambda x: x.T, metrics)
 
-    given = run, keys, np.int32(0)
+    given = run, keys, np.int32(0), floats
     if plan.mesh is None:
-        return jax.jit(period, donate_argnums=0).lower(*given).compile()
+        return jax.jit(period, donate_argnums=0).lower(*given), floats
     places = _places(plan.mesh, run), everywhere(plan.mesh)
     with jax.set_mesh(plan.mesh):
         program = jax.jit(period, donate_argnums=0, out_shardings=places)
-        return program.lower(*given).compile()
+        return program.lower(*given), floats
 
 
 def _places(mesh: Mesh, run: Run) -> Run:
