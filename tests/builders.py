@@ -30,7 +30,7 @@ SPEC = Spec(
 """Agents with views of their own, and little to see."""
 
 
-SIZES = {"cloud": {"servers": 4, "horizon": 24, "arrivals": 16}}
+SIZES = {"cloud": {"servers": 4, "horizon": 24, "arrivals": 16}, "football": {"horizon": 20}}
 """What makes the library's own domains small; a domain that is small by itself needs no entry."""
 
 

@@ -3,7 +3,7 @@ from importlib import import_module
 
 import pytest
 
-from descant.bridges.extras import library
+from descant.bridges.extras import library, missing
 from descant.core.errors import UserError
 from descant.domains import jaxmarl
 
@@ -23,14 +23,19 @@ def test_the_domain_says_what_is_missing(monkeypatch):
         jaxmarl.make(jaxmarl.Config())
 
 
+def test_what_no_extra_brings_has_a_recipe():
+    assert "docs/domains/football.md" in str(missing("gfootball"))
+
+
 def test_what_a_package_prints_as_it_is_imported_is_left_out(monkeypatch, tmp_path, capsys):
     """Even if it insists."""
     streams = sys.stdout, sys.stderr
     lines = ("print('hello')", "import sys", "sys.stdout = sys.__stdout__", "print('you')")
+    lines += ("print('old', file=sys.stderr)",)
     (tmp_path / "talkative.py").write_text("\n".join([*lines, "WORD = 1"]), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert library("talkative").WORD == 1
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
     assert (sys.stdout, sys.stderr) == streams
 
 

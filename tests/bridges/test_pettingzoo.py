@@ -19,6 +19,7 @@ from descant.core import discovery
 from descant.core.errors import UserError
 from descant.domains import particle
 from descant.testing.contracts import check_algorithm, check_domain
+from descant.train.collect import collect, open_worlds
 from toys.pairs import Pair
 
 MLP = mappo.Config(net="mlp", hidden=8, depth=1, embedding=2, minibatch=4)
@@ -144,6 +145,51 @@ def test_worlds_side_by_side_are_the_worlds_alone(pair):
     for many in (together, again):
         one = jax.tree.map(lambda x: x[1, 0], many)
         jax.tree.map(np.testing.assert_array_equal, one, alone)
+
+
+class Telling(Pair):
+    """The same, of which `tall` says how high it came, and which counts how often it is reset."""
+
+    resets = 0
+
+    def reset(self, seed=None, options=None):
+        # A new copy is looked at once, with the seed 0.
+        Telling.resets += seed != 0
+        return super().reset(seed, options)
+
+    def step(self, actions):
+        *given, infos = super().step(actions)
+        infos["tall"]["height"] = self.total
+        return *given, infos
+
+
+def test_what_agents_say_of_the_end_is_an_outcome():
+    env = domain_of(Telling, name="telling", horizon=6, outcomes=("height",)).env
+    *_, steps = jax.jit(lambda: walk(env, 3, ACTIONS))()
+    assert env.spec.outcomes == ("height",)
+    np.testing.assert_allclose(
+        steps.diagnostics["height"], steps.observation.world.globals[:, 0], rtol=1e-6
+    )
+
+
+def test_worlds_are_reset_only_where_an_episode_has_ended():
+    domain = domain_of(Telling, name="telling", horizon=6)
+    algorithm = mappo.make(MLP, domain)
+    learner = algorithm.init(jax.random.key(0))
+
+    @jax.jit
+    @jax.vmap
+    def roll(key):
+        worlds = open_worlds(domain.env, key, 3)
+        return collect(algorithm, learner, domain.env, worlds, key, 14, renew=True)[1]
+
+    Telling.resets = 0
+    rollout = roll(jax.random.split(jax.random.key(1), 2))
+    ends = int(jnp.sum(rollout.terminated | rollout.truncated))
+    assert ends == 2 * 3 * 2
+    # Once each at first, once for each end, and once for those that ask in vain.
+    assert Telling.resets == 2 * 3 + ends + 1
+    assert domain.env.host.replayed == 0
 
 
 def test_an_algorithm_learns_from_foreign_worlds(pair):

@@ -119,6 +119,7 @@ def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
             "explained_variance": (0.7 - entropy / 4).tolist(),
             "validation": judged,
             "won": (1 - entropy / 2 + random.normal(0, 0.05, (total, seeds))).tolist(),
+            "success": (1 - entropy / 2 + random.normal(0, 0.05, (total, seeds))).tolist(),
         },
         "seconds": [one] * total,
         "starts": [{"seconds": 12 + one * total, "iterating": one * total, "peak_bytes": 2**30}],

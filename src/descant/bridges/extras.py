@@ -10,14 +10,16 @@ from types import ModuleType
 from descant.core.errors import UserError
 
 STREAMS = ("stdout", "__stdout__", "stderr")
-"""What JaxMARL writes to as it is imported, and what it puts in the place of what stood there."""
+"""What JaxMARL and gym write to as they are imported; JaxMARL also puts something in its place."""
+
+RECIPES = {"gfootball": "docs/domains/football.md says how to build it"}
+"""How to come by packages that no extra brings."""
 
 
 def missing(extra: str) -> UserError:
     """What to tell somebody who has not installed what a bridge needs."""
-    return UserError(
-        f"This needs the package {extra}, which is not installed: pip install 'descant[{extra}]'."
-    )
+    recipe = RECIPES.get(extra, f"pip install 'descant[{extra}]'")
+    return UserError(f"This needs the package {extra}, which is not installed: {recipe}.")
 
 
 def library(name: str) -> ModuleType:
@@ -39,7 +41,7 @@ def library(name: str) -> ModuleType:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     kept = {stream: getattr(sys, stream) for stream in STREAMS}
-    for stream in STREAMS[:2]:
+    for stream in STREAMS:
         setattr(sys, stream, io.StringIO())
     try:
         yield

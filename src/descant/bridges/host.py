@@ -26,13 +26,16 @@ class Seen(NamedTuple):
     reward: Float[Any, "*batch"]
     terminated: Bool[Any, "*batch"]
     truncated: Bool[Any, "*batch"]
+    outcomes: Float[Any, "*batch O"]
 
 
 class Copy:
     """One copy, read in rows; agents that are not there have zeros."""
 
-    def __init__(self, env: ParallelEnv, team: Literal["sum", "mean"]):
-        self._env, self._team = env, team
+    def __init__(
+        self, env: ParallelEnv, team: Literal["sum", "mean"], outcomes: tuple[str, ...] = ()
+    ):
+        self._env, self._team, self._outcomes = env, team, outcomes
         env.reset(seed=0)
         self.agents = list(env.possible_agents)
         self._views = [_own(env.observation_space(agent)) for agent in self.agents]
@@ -57,6 +60,7 @@ class Copy:
             reward=np.float32(0),
             terminated=np.bool_(False),
             truncated=np.bool_(False),
+            outcomes=self._said({}),
         )
 
     def move(self, row: np.ndarray, last: Seen) -> Seen:
@@ -78,7 +82,16 @@ class Copy:
             reward=np.float32(sum(rewards.values()) / (len(live) if self._team == "mean" else 1)),
             terminated=np.bool_(over and not cut_off),
             truncated=np.bool_(over and bool(cut_off)),
+            outcomes=self._said(infos),
         )
+
+    def _said(self, infos: Mapping[str, Any]) -> np.ndarray:
+        """Outcomes, the most that somebody says of each."""
+        said = [
+            max((info.get(name, 0) for info in infos.values()), default=0)
+            for name in self._outcomes
+        ]
+        return np.array(said, np.float32)
 
     def _among(self, some: set[str]) -> np.ndarray:
         return np.array([agent in some for agent in self.agents])
@@ -151,8 +164,14 @@ class Host:
     Called with what worlds have behind them, it tells what they are like.
     """
 
-    def __init__(self, make: Callable[[], ParallelEnv], team: Literal["sum", "mean"], most: int):
-        self._make, self._most = lambda: Copy(make(), team), most
+    def __init__(
+        self,
+        make: Callable[[], ParallelEnv],
+        team: Literal["sum", "mean"],
+        most: int,
+        outcomes: tuple[str, ...] = (),
+    ):
+        self._make, self._most = lambda: Copy(make(), team, outcomes), most
         self._living: OrderedDict[bytes, tuple[Copy, Seen]] = OrderedDict()
         self._lock = threading.Lock()
         self.replayed = 0

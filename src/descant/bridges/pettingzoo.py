@@ -158,7 +158,7 @@ class Foreign(AbstractEnv):
             reward=seen.reward,
             terminated=seen.terminated,
             truncated=seen.truncated | late,
-            diagnostics={},
+            diagnostics={name: seen.outcomes[..., i] for i, name in enumerate(self.spec.outcomes)},
         )
         return State(state.seed, history, time, seen.active), step
 
@@ -186,6 +186,7 @@ def domain_of(
     fixed: bool = False,
     team: Literal["sum", "mean"] = "sum",
     most: int = 1024,
+    outcomes: tuple[str, ...] = (),
 ) -> Domain:
     """A parallel environment as a domain.
 
@@ -197,12 +198,14 @@ def domain_of(
         team: what the team gets of its agents' rewards.
         most: copies that are kept alive; at least twice as many as scenarios are side by side, or
             ticks are played again and again.
+        outcomes: numbers in agents' `infos` that say how an episode ended; the most that an agent
+            says counts, and 0 where none does.
 
     Raises:
         UserError: an agent acts in a space that is no Discrete and no bounded row, or in another
             kind of space than others.
     """
-    host = Host(make, team, most)
+    host = Host(make, team, most, outcomes)
     shapes = host.shapes
     spec = Spec(
         agents=len(host.agents),
@@ -216,6 +219,7 @@ def domain_of(
         shared=False,
         continuous=host.continuous,
         groups=host.groups,
+        outcomes=outcomes,
     )
     return Domain(
         name=name,

@@ -155,7 +155,9 @@ def _renew(opened: Callable, listen: Callable, carry: PyTree, done: jax.Array, k
         def pick(new, old):
             return jnp.where(done.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-        worlds = opened(keys)
+        # Those that go on ask for one scenario, always the same, which is thrown away: some worlds
+        # take long to draw one.
+        worlds = opened(jnp.where(done, keys, jax.random.key(0)))
         return jax.tree.map(pick, (worlds, listen(worlds)), carry)
 
     return jax.lax.cond(jnp.any(done), fresh, lambda carry: carry, carry)

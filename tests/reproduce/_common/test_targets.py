@@ -9,7 +9,7 @@ from descant.reproduce._common import targets
 
 WANTED = {
     "dgpg": "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling",
-    "maipg": "fig6 smac ablation",
+    "maipg": "fig6 smac ablation football",
     "utilities": "decay radius scaling utilities safety certificate",
 }
 
