@@ -168,7 +168,7 @@ def test_what_agents_say_of_the_end_is_an_outcome():
     *_, steps = jax.jit(lambda: walk(env, 3, ACTIONS))()
     assert env.spec.outcomes == ("height",)
     np.testing.assert_allclose(
-        steps.diagnostics["height"], steps.observation.world.globals[:, 0], rtol=1e-6
+        steps.diagnostics["height"], steps.observation.local[:, 0, 0], rtol=1e-6
     )
 
 

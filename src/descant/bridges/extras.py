@@ -31,6 +31,7 @@ def library(name: str) -> ModuleType:
     package = name.split(".")[0]
     try:
         with _quiet():
+            importlib.import_module(package)
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != package:

@@ -64,12 +64,14 @@ class Pitch(ParallelEnv):
         self.possible_agents = [f"player_{i}" for i in range(engine.players)]
         self.agents = []
         self._engine = engine
+        self._view = spaces.Box(-np.inf, np.inf, (FEATURES,), np.float32)
+        self._choice = spaces.Discrete(ACTIONS)
 
     def observation_space(self, agent: str) -> spaces.Space:
-        return spaces.Box(-np.inf, np.inf, (FEATURES,), np.float32)
+        return self._view
 
     def action_space(self, agent: str) -> spaces.Space:
-        return spaces.Discrete(ACTIONS)
+        return self._choice
 
     def reset(
         self, seed: int | None = None, options: Mapping[str, Any] | None = None

@@ -22,7 +22,7 @@ def shown(mappo: float, maipg: float) -> Shown:
 
 @pytest.mark.parametrize(
     ("maipg", "said"),
-    [(0.7, "20.0 [20.0, 20.0] points over 5 seeds, better"), (0.3, "over 5 seeds, worse")],
+    [(0.7, "20.00 [20.00, 20.00] points over 5 seeds, better"), (0.3, "over 5 seeds, worse")],
 )
 def test_methods_are_compared_seed_by_seed(maipg, said):
     assert said in shown(0.5, maipg).findings[0].replace("−", "-")
