@@ -41,28 +41,18 @@ def algorithms(domain: Domain, discount: float) -> dict[str, AbstractAlgorithm]:
     }
 
 
-def at_one_policy(
-    domain: Domain, members: dict[str, AbstractAlgorithm], iterations: int, seed: int
-) -> dict[str, Any]:
-    """Learners whose critics have followed a policy that stayed as it was."""
-    start, key = jax.random.split(jax.random.key(seed))
-    first = members["MAPPO"]
-    policy = first.policy(first.init(start))
-    found = {}
-    for name, algorithm in members.items():
-        learner = variance.at_policy(algorithm, algorithm.init(start), policy)
-        options = {"rollouts": 16, "steps": 0, "held": policy}
-        found[name] = variance.train(algorithm, domain.env, learner, key, iterations, **options)
-    return found
-
-
 def rows(domain: Domain, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each algorithm and weight."""
-    members = algorithms(domain, options.discount)
-    learners = at_one_policy(domain, members, options.iterations, options.seed)
+    members = variance.at_one_policy(
+        domain,
+        algorithms(domain, options.discount),
+        jax.random.key(options.seed),
+        options.iterations,
+        rollouts=16,
+    )
     record = variance.measure(
         domain,
-        {name: (algorithm, learners[name]) for name, algorithm in members.items()},
+        members,
         samples=options.samples,
         steps=options.steps,
         warm=4,

@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping"}
-WORK = {"reproduce._common.work", "reproduce.utilities._work", "reproduce.maipg._noise"}
+WORK = {"reproduce._common.work", "reproduce._compare.work", "reproduce.utilities._work"}
+WORK |= {"reproduce.maipg._noise"}
 """What trains and measures; the rest of `reproduce` plans and shows."""
 LIGHT = [
     *("core.discovery", "core.errors", "core.schema", "presets", "train.config"),

@@ -248,6 +248,19 @@ def test_the_five_share_a_policy_that_may_be_trained():
     assert eqx.tree_equal(values["dgpg-exact"], values["mappo"])
 
 
+def test_critics_follow_a_policy_that_stays():
+    domain = toy.make(toy.Config())
+    members = {
+        "mappo": mappo.make(PLAIN, domain),
+        "ippo": ippo.make(ippo.Config(base=PLAIN), domain),
+    }
+    found = variance.at_one_policy(domain, members, KEY, 2, rollouts=2)
+    start = members["mappo"].init(jax.random.split(KEY)[0])
+    for algorithm, learner in found.values():
+        assert eqx.tree_equal(algorithm.policy(learner), start.actor)
+        assert not eqx.tree_equal(learner.critic, start.critic)
+
+
 @pytest.mark.parametrize("order", ["together", "in-turn"])
 def test_guidance_in_a_cluster_of_a_hundred(order):
     """The bar: with every choice summed out, a tenth of the noise at most."""

@@ -9,6 +9,7 @@ import numpy as np
 from descant.reproduce._common.jobs import Job, Rules, Score, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.targets import Target
+from descant.reproduce._compare.jobs import Learn, Noise
 from descant.reproduce.maipg.ablation import Gradients
 from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
@@ -16,6 +17,10 @@ from descant.train.settings import flatten
 RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
 END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0, "shaping": -56.0}
 END |= {"maipg": -50.0, "happo": -58.0, "qmix": -61.0}
+ELSE = -58.0
+"""Where all other algorithms end."""
+SILENT = {name: f"{name} says no." for name in ("happo", "iql", "vdn", "qmix", "qplex", "facmac")}
+REFUSED = {"localised": "'cloud' has no network."}
 
 
 def results(target: Target, scale: Scale) -> dict[str, dict[str, Any]]:
@@ -26,15 +31,14 @@ def results(target: Target, scale: Scale) -> dict[str, dict[str, Any]]:
 def result(job: Job) -> dict[str, Any]:
     """The result of one job."""
     random = np.random.default_rng(zlib.crc32(job.name.encode()))
+    if isinstance(job, Learn):
+        return _learned(job, random)
+    if isinstance(job, Noise):
+        return {"kind": "credit", "seconds": 1.0, "silent": SILENT, "record": _credit(job, random)}
     if isinstance(job, Train):
         return _trained(job, random)
     if isinstance(job, Score):
-        end = END[job.train.settings.algorithm_name]
-        seeds = job.train.settings.seeds
-        values = end + random.normal(0, 2, (seeds, job.scenarios))
-        won = random.uniform(0.4, 0.8, seeds).tolist()
-        told = {"diagnostics": {"won": won, "success": won}, "seconds": 1.0}
-        return {"kind": "scores", "values": values.tolist(), **told}
+        return _scored(job, random)
     if isinstance(job, Rules):
         values = {
             name: (mean + random.normal(0, 2, job.scenarios)).tolist()
@@ -57,6 +61,30 @@ def _gradients(job: Gradients, random: np.random.Generator) -> dict[str, Any]:
     covariance, signal = each[:, None, None] * random.uniform(0.8, 1.2, shape)
     told = {"covariance": covariance.tolist(), "signal": signal.tolist()}
     return {"kind": "gradients", "iterations": list(job.iterations), "seconds": 1.0, **told}
+
+
+def _scored(job: Score, random: np.random.Generator) -> dict[str, Any]:
+    end = END.get(job.train.settings.algorithm_name, ELSE)
+    values = end + random.normal(0, 2, (job.train.settings.seeds, job.scenarios))
+    won = random.uniform(0.4, 0.8, job.train.settings.seeds).tolist()
+    told = {"diagnostics": {"won": won, "success": won}, "seconds": 1.0}
+    return {"kind": "scores", "values": values.tolist(), **told}
+
+
+def _learned(job: Learn, random: np.random.Generator) -> dict[str, Any]:
+    settings = job.train.settings
+    name, servers = settings.algorithm_name, settings.domain.servers
+    if name in REFUSED:
+        return {"kind": "refused", "why": REFUSED[name]}
+    iterating = servers * (1 + 0.1 * random.random(settings.train.iterations))
+    return {
+        **_scored(job, random),
+        "iterating": iterating.tolist(),
+        "actor": 1000 * servers,
+        "besides": 500 * servers,
+        "steps": 40 * (servers if name == "happo" else 1),
+        "asks": ["model"] if name == "dgpg" else [],
+    }
 
 
 def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
@@ -102,7 +130,7 @@ def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
     settings = job.settings
     total, seeds = settings.train.iterations, settings.seeds
     steps = np.arange(total)[:, None]
-    end = END[settings.algorithm_name]
+    end = END.get(settings.algorithm_name, ELSE)
     reward = end - 40 * np.exp(-steps / 3) + random.normal(0, 0.5, (total, seeds))
     entropy = 1.6 * np.exp(-steps / 50) + np.zeros((1, seeds))
     servers = getattr(settings.domain, "servers", 1)
@@ -130,6 +158,26 @@ def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
 
 def _noise(agents: int, random: np.random.Generator) -> dict[str, Any]:
     """Noise that is as the theory wants it: signal to noise falls as 1 / N, guided it stays."""
+    plain, guided = _gradients(agents, random, (0.5,))
+    names = ("dgpg-sampled", "dgpg-expected", "dgpg-exact")
+    estimators = {**dict.fromkeys(("ippo", "mappo"), plain), **dict.fromkeys(names, guided)}
+    return {"domain": "cloud", "agents": agents, "estimators": estimators}
+
+
+def _credit(job: Noise, random: np.random.Generator) -> dict[str, Any]:
+    plain, guided = _gradients(job.servers, random, job.weights)
+    estimators = {
+        name: guided if settings.algorithm_name in ("dgpg", "maipg") else plain
+        for name, settings in job.settings
+        if name not in SILENT and name not in REFUSED
+    }
+    return {"domain": "cloud", "agents": job.servers, "estimators": estimators}
+
+
+def _gradients(
+    agents: int, random: np.random.Generator, weights: tuple[float, ...]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What there is to say of a gradient without and with guidance."""
 
     def known(value: float) -> dict[str, Any]:
         return {"value": value, "low": 0.7 * value, "high": 1.3 * value}
@@ -148,11 +196,17 @@ def _noise(agents: int, random: np.random.Generator) -> dict[str, Any]:
             "resamples": resamples,
         }
 
-    plain = {"learning": noise(1 / agents, 0.5), "guidance": None, "mixtures": []}
+    plain = {
+        "learning": noise(1 / agents, 0.5),
+        "guidance": None,
+        "mixtures": [],
+        "correlation": None,
+        "theorem": None,
+    }
     guided = {
         "learning": noise(1 / agents, 0.5),
         "guidance": noise(0.5, 0.1),
-        "mixtures": [{"alpha": 0.5, **noise(0.4, 0.1)}],
+        "mixtures": [{"alpha": weight, **noise(0.4, 0.1)} for weight in weights],
         "correlation": known(0.1),
         "theorem": {
             "best_predicted": 0.8,
@@ -161,13 +215,4 @@ def _noise(agents: int, random: np.random.Generator) -> dict[str, Any]:
             "measured_at_best_predicted": 1.1,
         },
     }
-    none: Mapping[str, Any] = {"correlation": None, "theorem": None}
-    names = ("dgpg-sampled", "dgpg-expected", "dgpg-exact")
-    return {
-        "domain": "cloud",
-        "agents": agents,
-        "estimators": {
-            **dict.fromkeys(("ippo", "mappo"), plain | none),
-            **dict.fromkeys(names, guided),
-        },
-    }
+    return plain, guided

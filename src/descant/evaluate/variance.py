@@ -624,9 +624,8 @@ def estimators(
     found: dict[str, tuple[AbstractAlgorithm, PyTree]] = {}
     for name, algorithm in members.items():
         if name == "ippo" or name == "mappo":
-            learner = at_policy(algorithm, algorithm.init(start_key), policy)
-            learner = train(
-                algorithm, domain.env, learner, critic_key, critic, held=policy, **learn
+            learner = following(
+                algorithm, domain.env, policy, start_key, critic_key, critic, **learn
             )
         else:
             # DG-PG's critic is MAPPO's.
@@ -644,6 +643,44 @@ def _known(algorithm: str, values: Mapping[str, Any]) -> dict[str, Any]:
         name.replace("algorithm.", base, 1) if name.startswith("algorithm.") else name: value
         for name, value in values.items()
     }
+
+
+def at_one_policy(
+    domain: Domain,
+    algorithms: Mapping[str, AbstractAlgorithm],
+    key: Key,
+    iterations: int,
+    *,
+    rollouts: int,
+    steps: int = 0,
+) -> dict[str, tuple[AbstractAlgorithm, PyTree]]:
+    """Algorithms at the untrained policy of the first, each with critics of its own that have
+    followed it for some iterations."""
+    start, key = jax.random.split(key)
+    first = next(iter(algorithms.values()))
+    policy = first.policy(first.init(start))
+    learn = {"rollouts": rollouts, "steps": steps}
+    return {
+        name: (algorithm, following(algorithm, domain.env, policy, start, key, iterations, **learn))
+        for name, algorithm in algorithms.items()
+    }
+
+
+def following(
+    algorithm: AbstractAlgorithm,
+    env: AbstractEnv,
+    policy: AbstractPolicy,
+    start: Key,
+    key: Key,
+    iterations: int,
+    *,
+    rollouts: int,
+    steps: int,
+) -> PyTree:
+    """A learner whose critics have followed a policy that stays as it is."""
+    learner = at_policy(algorithm, algorithm.init(start), policy)
+    learn: dict[str, Any] = {"rollouts": rollouts, "steps": steps}
+    return train(algorithm, env, learner, key, iterations, held=policy, **learn)
 
 
 def at_policy(algorithm: AbstractAlgorithm, learner: PyTree, policy: AbstractPolicy) -> PyTree:

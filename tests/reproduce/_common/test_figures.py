@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from descant.reproduce._common.drawing import columns_of
-from descant.reproduce._common.figures import Curve, Panel, Series, by_size, curves
+from descant.reproduce._common.figures import Curve, Panel, Series, by_name, by_size, curves
 from descant.reproduce._common.page import standalone
 from descant.reproduce._common.tables import Measured
 
@@ -46,6 +46,19 @@ def test_quantities_by_size(logarithmic):
     assert "● ours" in drawn and "○ published" in drawn
     assert "not run" not in drawn
     assert "ours: 0.500 at 5, 5.00 at 50, 50.0 at 500." in figure.label
+
+
+def test_quantities_by_name():
+    series = [
+        Series("ours", ((0.0, Measured(-0.5, -0.8, -0.2)), (2.0, Measured(0.25))), "accent"),
+        Series("claimed", ((0.0, Measured(-1.0)),), "rule", published=True),
+    ]
+    figure = by_name("f", ["MAPPO", "none", "DG-PG"], series, "slope", "Caption.")
+    drawn = figure.html()
+    assert all(name in drawn for name in ("MAPPO", "none", "DG-PG", "● ours", "○ claimed"))
+    assert figure.label == (
+        "slope, ours: −0.500 for MAPPO, 0.250 for DG-PG. claimed: −1.00 for MAPPO."
+    )
 
 
 def test_a_drawing_stands_alone():

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from descant.reproduce._common.jobs import Rules, Score, Train, network, setting
+from descant.reproduce._common.jobs import Rules, Score, Train, describe, network, setting
 from descant.reproduce._common.plan import settle
 
 SMALL = settle("dgpg", "published-linear", {"domain.servers": 5})
@@ -42,3 +42,7 @@ def test_settings_are_found_wherever_they_are_nested():
         assert network(settings) == "linear"
         assert setting(settings, "epochs") == 3
     assert setting(SMALL, "nothing") is None
+
+
+def test_what_has_no_choice_of_network_is_named_without():
+    assert describe(settle("iql", None, {"domain.servers": 5})) == "iql-5"

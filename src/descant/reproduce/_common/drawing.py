@@ -64,10 +64,7 @@ def draw_sizes(
     levels: Sequence[tuple[str, float]],
 ) -> None:
     """A quantity over sizes."""
-    top = _legend(canvas, [(s.label, s.colour) for s in series if not s.published], False)
-    named = [(s.label, s.colour) for s in series if s.published]
-    if named:
-        top = _legend(canvas, named, False, top=top, hollow=True)
+    top = _named(canvas, series)
     axes = canvas.axes(left=54, right=20, top=top + 30, bottom=44)
     canvas.text(0, canvas.height - top - 14, _with_levels(unit, levels))
     axes.set_xscale("log")
@@ -88,6 +85,28 @@ def draw_sizes(
     else:
         ticks(axes.yaxis, 5)
     axes.grid(axis="y")
+
+
+def draw_rows(canvas: Canvas, *, names: Sequence[str], series: Sequence[Series], unit: str) -> None:
+    """A quantity by name, one row each; points stand at the row's number."""
+    top = _named(canvas, series)
+    axes = canvas.axes(left=int(LETTER * (max(map(len, names)) + 2)), right=20, top=top, bottom=44)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    for i, one in enumerate(series):
+        apart = APART * (i - (len(series) - 1) / 2)
+        xs, ys = [m.mean for _, m in one.points], [row + apart for row, _ in one.points]
+        for y, (_, measured) in zip(ys, one.points, strict=True):
+            axes.plot(measured.ends, [y, y], color=COLOURS[one.colour], linewidth=2)
+        dots(axes, xs, ys, one.colour, filled=not one.published)
+    canvas.rows(axes, names)
+    axes.set_yticks([])
+    ticks(axes.xaxis, 3 if canvas.narrow else 6)
+    axes.grid(axis="x")
+    axes.set_xlabel(unit)
+
+
+APART = 0.24
+"""Of a row, from one series to the next."""
 
 
 def spoken(curve: Curve) -> str:
@@ -152,6 +171,13 @@ def _reach(values: Array, must: Sequence[float]) -> tuple[float, float]:
     low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
     room = 0.08 * ((high - low) or abs(high) or 1.0)
     return low - room, high + room
+
+
+def _named(canvas: Canvas, series: Sequence[Series]) -> int:
+    """The legend of some series, published ones below."""
+    top = _legend(canvas, [(s.label, s.colour) for s in series if not s.published], False)
+    named = [(s.label, s.colour) for s in series if s.published]
+    return _legend(canvas, named, False, top=top, hollow=True) if named else top
 
 
 def _legend(

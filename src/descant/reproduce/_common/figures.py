@@ -41,7 +41,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Series:
-    """A quantity by size."""
+    """A quantity by size, or by the number of a row."""
 
     label: str
     points: tuple[tuple[float, Measured], ...]
@@ -120,6 +120,22 @@ def by_size(
     )
     heights = 320 + LEGEND * (1 + len(series) // 4), 330 + LEGEND * len(series)
     return Figure(key, f"{unit} by {across}. {said}", caption, draw, *heights)
+
+
+def by_name(
+    key: str, names: Sequence[str], series: Sequence[Series], unit: str, caption: str
+) -> Figure:
+    """A quantity by name, with intervals; the points of a series stand at numbers of rows."""
+    from descant.reproduce._common.drawing import draw_rows
+
+    said = " ".join(f"{one.label}: {_named(one, names)}." for one in series if one.points)
+    draw = partial(draw_rows, names=names, series=series, unit=unit)
+    height = 60 + LEGEND * 2 + (14 + 8 * len(series)) * len(names)
+    return Figure(key, f"{unit}, {said}", caption, draw, height, height + LEGEND)
+
+
+def _named(series: Series, names: Sequence[str]) -> str:
+    return ", ".join(f"{number(m.mean)} for {names[int(row)]}" for row, m in series.points)
 
 
 def _points(series: Series) -> str:

@@ -150,11 +150,12 @@ def _run_name(settings: Settings) -> str:
 
 def describe(settings: Settings) -> str:
     """A short name for people: `dgpg-mlp-20`."""
-    return f"{settings.algorithm_name}-{network(settings)}-{settings.domain.servers}"
+    parts = settings.algorithm_name, network(settings), str(settings.domain.servers)
+    return "-".join(part for part in parts if part is not None)
 
 
-def network(settings: Settings) -> str:
-    """The kind of network."""
+def network(settings: Settings) -> str | None:
+    """The kind of network; None where there is no choice."""
     return setting(settings, "net")
 
 

@@ -1,4 +1,5 @@
-"""The registry: every module in a family's folder is a target, `dgpg.fig3`."""
+"""The registry: every module in a family's folder is a target, `dgpg.fig3`, and every module beside
+the families, `compare`."""
 
 import importlib.util
 import pkgutil
@@ -58,13 +59,12 @@ class Target:
 def names() -> list[str]:
     """All targets by name; none is imported."""
     package = importlib.import_module("descant.reproduce")
-    families = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
-    return [
-        f"{family}.{name}"
-        for family in families
-        if not family.startswith("_")
-        for name in discovery.names(f"reproduce.{family}")
-    ]
+    families = {m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg}
+    found: list[str] = []
+    for member in discovery.names("reproduce"):
+        inside = discovery.names(f"reproduce.{member}") if member in families else None
+        found += [member] if inside is None else [f"{member}.{name}" for name in inside]
+    return found
 
 
 def load(name: str) -> Target:

@@ -72,7 +72,7 @@ def train(settings: Settings, folder: Path, console: Console) -> dict[str, Any]:
         "seconds": [row["seconds"] for row in run.rows("timing")],
         "starts": _starts(folder),
         "rollout_bytes": sizes["rollout bytes"],
-        "policy_weights": sizes["policy weights"] // settings.seeds,
+        "policy_weights": sizes["policy weights"],
     }
 
 

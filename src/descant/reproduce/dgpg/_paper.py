@@ -71,5 +71,22 @@ TABLE8 = (
 # Appendix J.1: run 6 on 40 held-out scenarios.
 TABLE8_HELD_OUT = {6: -198.0}
 
+# Appendix A, Table 2: by algorithm, the order of an agent's gradient variance in the number of
+# agents (1 is N, 0 is constant, None where values are learnt), whether agents' updates are
+# parallel, and what is learnt beside a standard actor and critic.
+TABLE2: dict[str, tuple[float | None, bool, str]] = {
+    "mappo": (1.0, True, "none"),
+    "ippo": (1.0, True, "none"),
+    "happo": (0.0, False, "none"),
+    "coma": (1.0, True, "N critic heads"),
+    "qmix": (None, True, "mixing network"),
+    "vdn": (None, True, "none"),
+    "qplex": (None, True, "attention mixer"),
+    "mean-field": (0.0, True, "none"),
+    "shaping": (1.0, True, "none"),
+    "difference": (0.0, True, "none"),
+    "dgpg": (0.0, True, "none"),
+}
+
 # Theorem 4.2 and section 2.2, as slopes of log variance over log N.
 VARIANCE_SLOPES = {"mappo": 1.0, "dgpg-sampled": 0.0}
