@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from descant.report.numbers import count, number, percent, plural
 from descant.reproduce._common.figures import Figure, Series, by_name
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, overlap, told, verdict
+from descant.reproduce._common.shown import Shown, overlap, told
 from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce._compare import plan
 from descant.reproduce._compare.measured import Compared
@@ -239,7 +239,7 @@ def _of(words: Mapping[str, str], word: str) -> list[str]:
 
 
 def _against_rule(n: int, known: Compared) -> str:
-    words = {row.label: verdict(known.over_rule(row, n)) for row in known.at(n)}
+    words = {row.label: known.standing_to_rule(row, n) for row in known.at(n)}
     name, _ = known.best_rules[n]
     ahead, level = _of(words, "better"), _of(words, "no clear difference")
     gap = known.over_rule(plan.method("dgpg"), n)
@@ -356,8 +356,8 @@ def _notes(known: Compared) -> Iterator[str]:
         "actions, value-based ones take their best, as each is meant to be used."
     )
     yield (
-        "Better or worse than DG-PG, in a sentence: the interval over scenarios leaves out 0, and "
-        "every learner of the one is on that side of every learner of the other."
+        "Better or worse, in a sentence: the interval over scenarios leaves out 0, and every "
+        "learner of the one is on that side of every learner of the other, or of the rule."
     )
     yield (
         f"Noise: all are asked at {first.label}'s untrained policy, once critics have followed it "

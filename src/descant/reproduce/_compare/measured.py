@@ -93,17 +93,18 @@ class Compared:
         return {(row.key, n): plan.learn(row, n, self.scale) for row, n in every}
 
     def standing(self, row: Method, servers: int) -> str:
-        """Better or worse than DG-PG only if the interval says so and all learners of the one are
-        on that side of all learners of the other: scenarios are drawn anew in an interval, learners
-        are not."""
-        gap = self.gap(row, servers)
-        word = "no clear difference" if gap is None else verdict(gap)
-        ours, theirs = (
-            [sum(x) / len(x) for x in self.of(one, servers)["values"]]
-            for one in (row, plan.method("dgpg"))
-        )
-        apart = {"better": min(ours) > max(theirs), "worse": max(ours) < min(theirs)}
-        return word if apart.get(word, True) else "no clear difference"
+        """A method against DG-PG, in words; not for itself."""
+        learners = self._learners(plan.method("dgpg"), servers)
+        return _word(self._gaps[row.key, servers], self._learners(row, servers), learners)
+
+    def standing_to_rule(self, row: Method, servers: int) -> str:
+        """A method against the best rule, in words."""
+        gap, rule = self.over_rule(row, servers), self.best_rules[servers][1].mean
+        return _word(gap, self._learners(row, servers), [rule])
+
+    def _learners(self, row: Method, servers: int) -> list[float]:
+        """Mean reward of each."""
+        return [sum(x) / len(x) for x in self.of(row, servers)["values"]]
 
     def claimed(self, row: Method) -> float | None:
         """The slope of signal to noise that the paper's order of variance comes to."""
@@ -159,6 +160,14 @@ class Compared:
     def seconds(self, row: Method, servers: int) -> float:
         """Of an iteration of all seeds."""
         return _clock(self.of(row, servers)["iterating"])["seconds"]["value"]
+
+
+def _word(gap: Measured, ours: list[float], theirs: list[float]) -> str:
+    """Better or worse only if the interval says so and every learner is on that side of all others:
+    scenarios are drawn anew in an interval, learners are not."""
+    word = verdict(gap)
+    apart = {"better": min(ours) > max(theirs), "worse": max(ours) < min(theirs)}
+    return word if apart.get(word, True) else "no clear difference"
 
 
 def _clock(seconds: list[float]) -> dict[str, Any]:
