@@ -165,13 +165,13 @@ def _noise(agents: int, random: np.random.Generator) -> dict[str, Any]:
 
 
 def _credit(job: Noise, random: np.random.Generator) -> dict[str, Any]:
-    plain, guided = _gradients(job.servers, random, job.weights)
+    plain, guided = _gradients(job.agents, random, job.weights)
     estimators = {
         name: guided if settings.algorithm_name in ("dgpg", "maipg") else plain
         for name, settings in job.settings
         if name not in SILENT and name not in REFUSED
     }
-    return {"domain": "cloud", "agents": job.servers, "estimators": estimators}
+    return {"domain": "balance", "agents": job.agents, "estimators": estimators}
 
 
 def _gradients(

@@ -150,7 +150,7 @@ def _noise(known: Compared) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in known.rows:
         if row.label not in known.silent:
-            for n in known.scale.servers:
+            for n in plan.crowds(known.scale):
                 cells = (known.level(row, n, name) for name in ("snr", "variance", "others"))
                 rows.append((row.label, n, *cells))
     return Table(
@@ -158,7 +158,7 @@ def _noise(known: Compared) -> Table:
         "One agent's gradient, by size",
         ("algorithm", "agents", "signal to noise", "variance", "others' share of it"),
         tuple(rows),
-        "With 95 % intervals over blocks of worlds, at one untrained policy.",
+        f"On `{plan.TOY}`, with 95 % intervals over blocks of worlds, at one untrained policy.",
         decimals=4,
     )
 
@@ -272,7 +272,7 @@ def _orders(known: Compared) -> str:
 
 def _levels(known: Compared) -> str:
     """Whose gradient is clearer than MAPPO's where agents are many."""
-    n, first = max(known.scale.servers), plan.method(plan.FIRST)
+    n, first = max(plan.crowds(known.scale)), plan.method(plan.FIRST)
     level = known.level(first, n, "snr")
     above, below = [], []
     for row in known.rows:
@@ -281,7 +281,7 @@ def _levels(known: Compared) -> str:
             (above if mine.mean > level.mean else below).append(f"{row.label} {number(mine.mean)}")
     said = number(level.mean if level else None)
     return (
-        f"Signal to noise of one agent's gradient, N = {n}: clearer than {first.label}'s {said}: "
+        f"Signal to noise of one agent's gradient among {n}: clearer than {first.label}'s {said}: "
         f"{', '.join(above) or 'nobody'}; less clear: {', '.join(below) or 'nobody'}; others are "
         "not told apart from it."
     )
@@ -336,13 +336,12 @@ def _times(known: Compared) -> Iterator[str]:
 def _notes(known: Compared) -> Iterator[str]:
     scale, first = known.scale, plan.method(plan.FIRST)
     row = plan.learn(first, scale.servers[0], scale).train.settings
-    noises = plan.noises(scale.servers[0], scale)
+    noises = plan.noises(scale)
     episodes = row.train.iterations * row.train.rollouts
     yield (
         f"Scale --{scale.name}: {scale.seeds} seeds, {episodes} episodes of {row.domain.horizon} "
-        f"ticks each, {scale.scenarios} held-out scenarios; noise: {plural(len(noises), 'seed')}, "
-        f"{noises[0].samples} worlds each. What unfinished training falls short of does not speak "
-        "against an algorithm."
+        f"ticks each, {scale.scenarios} held-out scenarios. What unfinished training falls short "
+        "of does not speak against an algorithm."
     )
     yield (
         "One footing: every actor is the same perceptron (two hidden layers of "
@@ -360,10 +359,14 @@ def _notes(known: Compared) -> Iterator[str]:
         "learner of the one is on that side of every learner of the other, or of the rule."
     )
     yield (
-        f"Noise: all are asked at {first.label}'s untrained policy, once critics have followed it "
-        "for some iterations; DG-PG and MAIPG as the blend with the weight that they end training "
-        "with. Advantages are standardised, so noise that grows shows as a fall of signal to "
-        "noise, and not as variance; hence Table 2's orders are held against the former."
+        f"Noise is measured on the toy `{plan.TOY}`, among "
+        f"{', '.join(map(str, plan.crowds(scale)))} agents, in {noises[0].samples} worlds of each "
+        f"size, {plural(1 + max(job.seed for job in noises), 'seed')}: on the cloud, what one "
+        "agent does is felt late, and many more worlds would be needed. "
+        f"All are asked at {first.label}'s untrained policy, once critics have followed it for "
+        f"{plan.FOLLOWED} iterations; DG-PG and MAIPG as the blend with the weight that they end "
+        "training with. Advantages are standardised, so noise that grows shows as a fall of signal "
+        "to noise, and not as variance; hence Table 2's orders are held against the former."
     )
     yield (
         "HAPPO's gradient is MAPPO's for the agent that moves first: its factor is 1 there (Kuba "

@@ -12,8 +12,10 @@ from descant.train.toml import to_toml
 if TYPE_CHECKING:
     from rich.console import Console
 
-WARM = 100
-"""Ticks that are played before gradients are looked at."""
+WARM, STEPS = 4, 8
+"""Ticks that are played before gradients are looked at, and that they are of."""
+ROLLOUTS = 16
+"""Of an iteration in which critics follow a policy."""
 DEARER = {"happo": 20, "qplex": 14, "difference": 4, "coma": 3, "mean-field": 3, "maipg": 3}
 """An iteration's cost among 20 servers beside that of MAPPO, where it is several times as much."""
 
@@ -63,23 +65,22 @@ class Noise(Job):
     seed: int
 
     @property
-    def servers(self) -> int:
-        """Size of the world."""
-        return self.settings[0][1].domain.servers
+    def agents(self) -> int:
+        """Of the world."""
+        return self.settings[0][1].domain.agents
 
     @property
     def name(self) -> str:
         every = "".join(to_toml(settings) for _, settings in self.settings)
-        told = repr((self.weights, self.samples, self.iterations, self.seed, WARM))
-        return f"noise-{self.servers}-{digest(every + told)}"
+        options = (self.weights, self.samples, self.iterations, self.seed, WARM, STEPS, ROLLOUTS)
+        return f"noise-{self.agents}-{digest(every + repr(options))}"
 
     @property
     def title(self) -> str:
-        return f"everybody's gradient noise, {self.servers} servers, {self.samples} worlds"
+        return f"everybody's gradient noise, {self.agents} agents, {self.samples} worlds"
 
     def seconds(self) -> float:
-        followed = self.iterations * 0.1 * self.servers**0.5
-        return len(self.settings) * (COMPILE / 2 + followed) + 0.1 * self.samples
+        return len(self.settings) * COMPILE / 4 + 0.003 * self.samples * self.agents
 
     def do(self, place: Path, console: "Console") -> dict[str, Any]:
         from descant.reproduce._compare import work

@@ -114,19 +114,17 @@ class Compared:
     @cached_property
     def noise(self) -> list[Mapping[str, Any]]:
         """Records of the gradients, by size and seed."""
-        every = [job for n in self.scale.servers for job in plan.noises(n, self.scale)]
-        return [self.found.of(job)["record"] for job in every]
+        return [self.found.of(job)["record"] for job in plan.noises(self.scale)]
 
     @cached_property
     def silent(self) -> dict[str, str]:
         """Why methods have no gradient that could be looked at, by label."""
-        job = plan.noises(min(self.scale.servers), self.scale)[0]
-        said = self.found.of(job)["silent"]
+        said = self.found.of(plan.noises(self.scale)[0])["silent"]
         return {row.label: said[row.key] for row in self.rows if row.key in said}
 
-    def level(self, row: Method, servers: int, quantity: str) -> Measured | None:
-        """A quantity of a gradient at a size, of the first seed."""
-        record = next(record for record in self.noise if record["agents"] == servers)
+    def level(self, row: Method, agents: int, quantity: str) -> Measured | None:
+        """A quantity of a gradient among so many agents, of the first seed."""
+        record = next(record for record in self.noise if record["agents"] == agents)
         one = record["estimators"].get(row.key)
         if one is None:
             return None

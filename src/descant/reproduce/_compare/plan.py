@@ -9,7 +9,7 @@ from descant.core import discovery
 from descant.reproduce._common.jobs import Job, Rules, Train, setting
 from descant.reproduce._common.plan import Scale, settle
 from descant.reproduce._compare.jobs import Learn, Noise
-from descant.train.settings import Settings, defaults, flatten
+from descant.train.settings import Settings, defaults, flatten, with_values
 
 DOMAIN = "cloud"
 SCALES = {
@@ -45,11 +45,17 @@ WEIGHTS = {"dgpg": "stop", "maipg": "nu"}
 """The setting with the weight of an algorithm's second gradient."""
 FIRST = "mappo"
 """At whose policy all are asked for their gradients."""
-SAMPLES = {"quick": 128, "full": 256}
-"""Worlds of a measurement of noise."""
-FOLLOWED = {"quick": 10, "full": 50}
+TOY = "balance"
+"""Where gradients are asked for: worlds by the hundred, and effects that are felt at once."""
+CROWDS = {"quick": (4, 8, 16), "full": (4, 8, 16, 32, 64, 128)}
+"""Agents there."""
+SAMPLES = {"quick": 512, "full": 2048}
+"""Worlds."""
+FOLLOWED = 60
 """Iterations for which critics follow the policy before that."""
 NOISE_SEEDS = {"quick": 1, "full": 3}
+FOLLOWING = {"discount": 0.9, "critic_epochs": 4, "minibatches": 0, "critic.lag": 0.02}
+"""How critics follow it, in episodes of few ticks."""
 
 
 @dataclass(frozen=True)
@@ -85,25 +91,28 @@ def rules(servers: int, scale: Scale) -> Rules:
     return Rules(DOMAIN, domain, scale.scenarios_at(servers))
 
 
-def noises(servers: int, scale: Scale) -> list[Noise]:
-    """The noise of everybody's gradients at a size."""
-    known = {row.key: _settings(row, servers, scale) for row in methods()}
-    settings = {FIRST: known.pop(FIRST), **known}
+def crowds(scale: Scale) -> tuple[int, ...]:
+    """Numbers of agents at which gradients are looked at."""
+    return CROWDS["full" if scale.name == "full" else "quick"]
+
+
+def noises(scale: Scale) -> list[Noise]:
+    """The noise of everybody's gradients, by size and seed."""
     size = "full" if scale.name == "full" else "quick"
-    weights = sorted({w for row in methods() if (w := weight(row)) is not None})
+    weights = tuple(sorted({w for row in methods() if (w := weight(row)) is not None}))
     return [
-        Noise(tuple(settings.items()), tuple(weights), SAMPLES[size], FOLLOWED[size], seed)
+        Noise(_asked(agents), weights, SAMPLES[size], FOLLOWED, seed)
+        for agents in CROWDS[size]
         for seed in range(NOISE_SEEDS[size])
     ]
 
 
 def jobs(scale: Scale) -> list[Job]:
-    """Rules, learners and noise at every size."""
-    found: list[Job] = []
+    """Noise, and rules and learners at every size."""
+    found: list[Job] = [*noises(scale)]
     for servers in scale.servers:
         here = [row for row in methods() if servers in scale.sizes(row.key)]
         found += [rules(servers, scale), *(learn(row, servers, scale) for row in here)]
-        found += noises(servers, scale)
     return found
 
 
@@ -136,11 +145,26 @@ def _known(algorithm: str) -> frozenset[str]:
 
 
 def _settings(row: Method, servers: int, scale: Scale) -> Settings:
-    names = (
-        (full, value)
-        for name, value in FOOTING.items()
-        for full in (f"algorithm.{name}", f"algorithm.base.{name}")
-    )
-    alike = {full: value for full, value in names if full in _known(row.algorithm)}
+    alike = _where_known(row.algorithm, FOOTING)
     told = {"domain.servers": servers, **UNSELECTED, **alike, **dict(row.values), **scale.values}
     return settle(row.algorithm, None, told)
+
+
+def _asked(agents: int) -> tuple[tuple[str, Settings], ...]:
+    """By method, settings in the toy; the one at whose policy all are asked comes first."""
+    found = []
+    for row in sorted(methods(), key=lambda row: row.key != FIRST):
+        alike = _where_known(row.algorithm, FOOTING | FOLLOWING)
+        told = {"domain.agents": agents, **alike, **dict(row.values)}
+        found.append((row.key, with_values(defaults(TOY, row.algorithm), told)))
+    return tuple(found)
+
+
+def _where_known(algorithm: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some settings that an algorithm has, by dotted name."""
+    names = (
+        (full, value)
+        for name, value in values.items()
+        for full in (f"algorithm.{part}{name}" for part in ("", "base."))
+    )
+    return {full: value for full, value in names if full in _known(algorithm)}

@@ -20,7 +20,7 @@ from descant.core.types import Key, PyTree
 from descant.evaluate import variance
 from descant.reproduce._common import work
 from descant.reproduce._common.jobs import Train
-from descant.reproduce._compare.jobs import WARM, Noise
+from descant.reproduce._compare.jobs import ROLLOUTS, STEPS, WARM, Noise
 from descant.train.cache import enable_compile_cache
 from descant.train.collect import collect, open_worlds
 from descant.train.progress import phase
@@ -104,18 +104,16 @@ def noise(job: Noise, console: Console) -> dict[str, Any]:
     """The noise of everybody's gradients, and why some have none to ask for."""
     enable_compile_cache()
     start = time.perf_counter()
-    first = job.settings[0][1]
-    domain, key = domain_of(first), jax.random.key(job.seed)
+    domain, key = domain_of(job.settings[0][1]), jax.random.key(job.seed)
     with graceful(idle=True), phase(console, "Measuring"):
         members, silent = heard(dict(job.settings), domain)
-        estimators = variance.at_one_policy(
-            domain, members, key, job.iterations, rollouts=first.train.rollouts
-        )
+        estimators = variance.at_one_policy(domain, members, key, job.iterations, rollouts=ROLLOUTS)
         record = variance.measure(
             domain,
             estimators,
             samples=job.samples,
             warm=WARM,
+            steps=STEPS,
             alphas=job.weights,
             seed=job.seed,
         )
