@@ -47,7 +47,7 @@ FIRST = "mappo"
 """At whose policy all are asked for their gradients."""
 TOY = "balance"
 """Where gradients are asked for: worlds by the hundred, and effects that are felt at once."""
-CROWDS = {"quick": (4, 8, 16), "full": (4, 8, 16, 32, 64, 128)}
+CROWDS = {"quick": (4, 16), "full": (4, 8, 16, 32, 64, 128)}
 """Agents there."""
 SAMPLES = {"quick": 512, "full": 2048}
 """Worlds."""
