@@ -31,8 +31,9 @@ def test_nobody_is_said_to_win_who_does_not():
     said = shown().findings
     assert said[0].startswith("Nobody beats DG-PG at N = 5, 20, given the same")
     assert "worse: COMA" in said[1] and "no clear difference" not in said[1]
-    assert "The domain's model is handed to DG-PG; to nobody else." in said[0]
+    assert "The domain's analytic model is handed to DG-PG; to nobody else." in said[0]
     assert not any("better" in line for line in said[1:3])
+    assert said[3].endswith("Worse than the rule `random`: nobody.")
 
 
 def test_losing_is_said_because_the_numbers_say_it():
@@ -65,7 +66,7 @@ def test_who_has_nothing_to_show_says_why():
     assert "Localised refuses: 'cloud' has no network." in table.caption
     assert rows["QMIX"][3] is None and "No slope for QMIX: qmix says no." in table.caption
     assert rows["HAPPO"][5] == "no" and rows["MAPPO"][5] == "yes"
-    assert rows["DG-PG"][1] == "model" and rows["MAPPO"][1] == "nothing"
+    assert rows["DG-PG"][1] == "analytic model" and rows["MAPPO"][1] == "nothing"
     assert rows["DG-PG"][6:] == (None, None)
 
 
@@ -77,10 +78,11 @@ def test_claimed_orders_are_held_against_intervals():
                 part["snr"] = {"value": 0.3, "low": 0.2, "high": 0.4}
                 part["resamples"]["snr"] = [0.3 + 0.001 * i for i in range(200)]
 
-    agrees, contradicts = (shown(change).findings[5] for change in (None, flat))
-    assert agrees.split("contradicting: ")[0].count("claimed −1") == 4
-    assert "COMA" in agrees.split("contradicting: ")[0]
-    assert "COMA" in contradicts.split("contradicting: ")[1]
+    before, after = (shown(change).findings[5] for change in (None, flat))
+    assert before.split("above: ")[0].count("claimed −1") == 4
+    assert "COMA" in before.split("above: ")[0] and "COMA" in after.split("above: ")[1]
+    below = before.split("below: ")[1]
+    assert "Difference rewards" in below and "Mean-field actor-critic" in below
 
 
 def test_updates_in_turn_are_named():

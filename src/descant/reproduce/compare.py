@@ -22,6 +22,8 @@ COLOURS = ("accent", "run-1", "run-2")
 WIDE = 1.0
 """Width of an interval of a slope from which on it supports nothing: 0 and -1 both fit in."""
 WORDS = ("better", "no clear difference", "worse")
+NAMES = {"model": "analytic model", "default": "default action"}
+"""Of what a domain knows."""
 
 
 def show(scale: Scale, found: "Found") -> Shown:
@@ -67,7 +69,7 @@ def _row(row: Method, known: Compared) -> tuple[Cell, ...]:
     steps = {known.of(row, n)["steps"] for n in known.sizes(row)}
     return (
         row.label,
-        ", ".join(largest["asks"]) or "nothing",
+        ", ".join(map(_known_as, largest["asks"])) or "nothing",
         known.claimed(row),
         known.slope(row, "snr"),
         percent(largest["besides"] / largest["actor"], 0),
@@ -112,6 +114,7 @@ def _rewards(known: Compared) -> Table:
         for row in known.at(n):
             gaps = known.reward(row, n), known.gap(row, n), known.over_rule(row, n)
             rows.append((row.label, n, *gaps, sum(known.of(row, n)["iterating"])))
+        rows.append((f"{plan.LEAST} (rule)", n, known.least[n], None, None, None))
         name, reward = known.best_rules[n]
         rows.append((f"{name} (best rule)", n, reward, None, None, None))
     return Table(
@@ -226,12 +229,16 @@ def _handed(known: Compared) -> str:
     """Who is told more than others."""
     asks = {row.label: known.of(row, min(known.scale.servers))["asks"] for row in known.rows}
     every = dict.fromkeys(what for wanted in asks.values() for what in wanted)
-    parts = (
-        f"the domain's {what} is handed to {', '.join(a for a in asks if what in asks[a])}"
-        for what in every
-    )
+    parts = []
+    for what in every:
+        those = ", ".join(label for label, wanted in asks.items() if what in wanted)
+        parts.append(f"the domain's {_known_as(what)} is handed to {those}")
     said = "; ".join(parts)
     return f"{said[:1].upper()}{said[1:]}; to nobody else." if said else ""
+
+
+def _known_as(what: str) -> str:
+    return NAMES.get(what, what)
 
 
 def _of(words: Mapping[str, str], word: str) -> list[str]:
@@ -243,31 +250,39 @@ def _against_rule(n: int, known: Compared) -> str:
     name, _ = known.best_rules[n]
     ahead, level = _of(words, "better"), _of(words, "no clear difference")
     gap = known.over_rule(plan.method("dgpg"), n)
+    lost = [row.label for row in known.at(n) if known.standing_to_least(row, n) == "worse"]
     return (
         f"Against the best rule, {name}, N = {n}: better: {', '.join(ahead) or 'nobody'}; no clear "
         f"difference: {', '.join(level) or 'nobody'}; all others are worse. DG-PG minus the rule "
-        f"is {told(gap)}."
+        f"is {told(gap)}. Worse than the rule `{plan.LEAST}`: {', '.join(lost) or 'nobody'}."
     )
 
 
 def _orders(known: Compared) -> str:
-    """Which of the claimed slopes lie in the measured intervals."""
-    by: dict[str, list[str]] = {"in line with": [], "contradicting": [], "open": []}
+    """Where the claimed slopes lie beside the measured intervals."""
+    by: dict[str, list[str]] = {"as claimed": [], "above": [], "below": [], "not resolved": []}
     for row in known.rows:
         claim = known.claimed(row)
         if claim is None or row.label in known.silent:
             continue
         found = known.slope(row, "snr")
-        if found is None:
-            by["open"].append(f"{row.label} (not resolved)")
-            continue
-        low, high = found.ends
-        word = "in line with" if low <= claim <= high else "contradicting"
-        if word == "in line with" and high - low > WIDE:
-            word = "open"
-        by[word].append(f"{row.label} {told(found, 2)} (claimed {number(claim, 0)})")
+        said = row.label if found is None else f"{row.label} {told(found, 2)}"
+        by[_side(found, claim)].append(f"{said} (claimed {number(claim, 0)})")
     parts = (f"{word}: {', '.join(rows)}" for word, rows in by.items() if rows)
-    return f"Slopes of signal to noise and Table 2: {'; '.join(parts)}."
+    return (
+        "Slopes of signal to noise beside Table 2, where above is less growth of noise than "
+        f"claimed and below is more: {'; '.join(parts)}."
+    )
+
+
+def _side(found: Measured | None, claim: float) -> str:
+    """Of a claim, on which an interval lies; one that 0 and -1 both fit in decides nothing."""
+    if found is None:
+        return "not resolved"
+    low, high = found.ends
+    if low <= claim <= high:
+        return "as claimed" if high - low <= WIDE else "not resolved"
+    return "above" if low > claim else "below"
 
 
 def _levels(known: Compared) -> str:
@@ -346,7 +361,8 @@ def _notes(known: Compared) -> Iterator[str]:
     yield (
         "One footing: every actor is the same perceptron (two hidden layers of "
         f"{plan.FOOTING['hidden']} units, an embedding of the agent's index), and agents choose "
-        "at the same time; HAPPO's agents have one each. All else is each algorithm's default. "
+        "at the same time; HAPPO's agents have one each. All else is each algorithm's default, "
+        "as it goes with the pointer network where there is one. "
         "DG-PG, MAPPO and IPPO with the pointer network, in turn: "
         "`descant reproduce dgpg.table1`."
     )

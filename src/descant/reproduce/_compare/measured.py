@@ -102,6 +102,18 @@ class Compared:
         gap, rule = self.over_rule(row, servers), self.best_rules[servers][1].mean
         return _word(gap, self._learners(row, servers), [rule])
 
+    @cached_property
+    def least(self) -> dict[int, Measured]:
+        """Reward of the rule that anybody should beat, by size."""
+        every = {n: plan.rules(n, self.scale) for n in self.scale.servers}
+        return {n: self.found.rule(job, plan.LEAST) for n, job in every.items()}
+
+    def standing_to_least(self, row: Method, servers: int) -> str:
+        """A method against that rule, in words."""
+        job = plan.rules(servers, self.scale)
+        gap = self.found.beyond(self._learnt[row.key, servers], job, plan.LEAST)
+        return _word(gap, self._learners(row, servers), [self.least[servers].mean])
+
     def _learners(self, row: Method, servers: int) -> list[float]:
         """Mean reward of each."""
         return [sum(x) / len(x) for x in self.of(row, servers)["values"]]

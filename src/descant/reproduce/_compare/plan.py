@@ -43,6 +43,8 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 """Algorithms that stand in several rows, and the settings of each."""
 WEIGHTS = {"dgpg": "stop", "maipg": "nu"}
 """The setting with the weight of an algorithm's second gradient."""
+LEAST = "random"
+"""The rule that anybody should beat."""
 FIRST = "mappo"
 """At whose policy all are asked for their gradients."""
 TOY = "balance"
