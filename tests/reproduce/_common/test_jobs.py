@@ -45,4 +45,4 @@ def test_settings_are_found_wherever_they_are_nested():
 
 
 def test_what_has_no_choice_of_network_is_named_without():
-    assert describe(settle("iql", None, {"domain.servers": 5})) == "iql-5"
+    assert describe(settle("localised", None, {"domain.servers": 5})) == "localised-5"
