@@ -1,4 +1,4 @@
-"""Runs on particles and in battles, and what is read off them seed by seed."""
+"""Runs on particles, in battles and on pitches, and what is read off them seed by seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,15 +43,19 @@ SLOWER = {"assignment-spread": 1.0, "line": 1.0, "formation": 1.0, "3m": 1.0, "2
 """How much longer a tick takes in other worlds."""
 SLOWEST = 4.0
 """The same in battles that are not named above."""
+WORLDS = {"particle": "task", "jaxmarl": "map", "football": "scenario"}
+"""The setting of a domain that says which of its worlds it is."""
+ENGINE = 1 / 400
+"""Seconds of a tick outside the compiled step."""
 PLAYED = 1e-4
-"""Seconds of a tick of a held-out scenario."""
+"""Seconds of a tick of a held-out scenario inside it."""
 LONGEST = 100
-"""Ticks of a battle."""
+"""Ticks of a battle or of a game, about."""
 
 
 @dataclass(frozen=True)
 class Run(Train):
-    """A training run on particles or in battles."""
+    """A training run in one of these worlds."""
 
     @property
     def name(self) -> str:
@@ -67,8 +71,8 @@ class Run(Train):
 
     def seconds(self) -> float:
         s = self.settings
-        spent = s.seeds * ticks(s) * s.train.iterations * slowness(s) / SPEED[s.algorithm_name]
-        return costs.START + costs.COMPILE + spent
+        each = slowness(s) / SPEED[s.algorithm_name] + outside(s)
+        return costs.START + costs.COMPILE + s.seeds * ticks(s) * s.train.iterations * each
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ class Met(Score):
 
     def seconds(self) -> float:
         s = self.train.settings
-        return costs.COMPILE / 2 + PLAYED * s.seeds * self.scenarios * (s.domain.horizon or LONGEST)
+        length = LONGEST if outside(s) else s.domain.horizon or LONGEST
+        return costs.COMPILE / 2 + (PLAYED + outside(s)) * s.seeds * self.scenarios * length
 
 
 def run(
@@ -108,8 +113,13 @@ def nested(method: Method, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def world(settings: Settings) -> str:
-    """The task or the battle."""
-    return settings.domain.task if settings.domain_name == "particle" else settings.domain.map
+    """The task, the battle or the game."""
+    return getattr(settings.domain, WORLDS[settings.domain_name])
+
+
+def outside(settings: Settings) -> float:
+    """Seconds of a tick in an engine that the compiled step calls."""
+    return ENGINE if settings.domain_name == "football" else 0.0
 
 
 def slowness(settings: Settings) -> float:
