@@ -26,12 +26,13 @@ CHECKED = (
     *("domains.epidemic.world", "domains.line_message.world", "domains.wireless.world"),
     *("evaluate.enumerated", "evaluate.decay", "evaluate.ceiling", "evaluate.rollouts"),
     *("reproduce._compare.work", "reproduce.maipg._noise"),
+    *("domains.traffic.world", "domains.pistonball.world"),
     *("domains.matrix.game", "domains.matrix.payoffs"),
     *(f"domains.particle.{name}" for name in ("assignment", "physics", "rules", "tasks", "world")),
     *("bridges.gymnasium", "bridges.jaxmarl", "bridges.pettingzoo", "bridges.rows"),
     *(f"algorithms._{name}" for name in ("actor_critic", "action_critic", "judges", "value")),
     *("train.collect", "train.loop", "evaluate.episodes"),
-    *("algorithms._localised", "evaluate.objectives"),
+    *("algorithms._localised", "algorithms._localised_actors", "evaluate.objectives"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")

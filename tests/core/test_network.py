@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from descant.core.network import Reach, codes, listed
+from descant.core.network import Reach, codes, drawn, listed
 from descant.domains import epidemic
 from descant.domains.epidemic.world import epidemic as infection
 from descant.domains.voter.world import voters
@@ -59,3 +59,9 @@ def test_lists_read_zero_where_there_is_nobody():
         [[0, 1, 0], [1, 0, 0], [0, 1, 0]],
     ]
     assert codes(np.asarray(state), np.asarray(near), 2).tolist() == [[3, 7, 3], [2, 1, 2]]
+
+
+def test_states_are_drawn_by_level():
+    chances = jnp.array([[0.2, 0.3, 0.5]] * 4 + [[0.0, 1.0, 0.0]])
+    level = jnp.array([0.0, 0.21, 0.49, 0.51, 0.999])
+    assert drawn(chances, level).tolist() == [0, 1, 1, 2, 1]

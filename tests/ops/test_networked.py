@@ -5,13 +5,7 @@ import numpy as np
 from descant.core.graph import Graph
 from descant.domains.tables.world import tables
 from descant.ops import graphs
-from descant.ops.networked import State, drawn, states_of, world
-
-
-def test_states_are_drawn_by_level():
-    chances = jnp.array([[0.2, 0.3, 0.5]] * 4 + [[0.0, 1.0, 0.0]])
-    level = jnp.array([0.0, 0.21, 0.49, 0.51, 0.999])
-    assert drawn(chances, level).tolist() == [0, 1, 1, 2, 1]
+from descant.ops.networked import State, states_of, world
 
 
 def test_agents_see_themselves_and_shares_of_their_neighbours():

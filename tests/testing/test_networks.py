@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import equinox as eqx
 import jax.numpy as jnp
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from builders import domain_or_skip
 from descant.core import discovery
 from descant.core.network import Reach
+from descant.domains import traffic
 from descant.domains.voter.world import Voter, voters
 from descant.ops import graphs
 from descant.testing.networks import check_network
@@ -59,3 +62,12 @@ def wrong(fault, **changes):
 def test_faults_are_named(network, sentence):
     with pytest.raises(AssertionError, match=sentence):
         check_network(network)
+
+
+@pytest.mark.parametrize("kind", ["states", "actions"])
+def test_points_that_read_from_farther_away_than_they_say_are_named(kind):
+    network = traffic.make(traffic.Config(rows=2, columns=3)).network
+    assert network is not None
+    reach = replace(network.reach, **{kind: 0})
+    with pytest.raises(AssertionError, match=f"move reads {kind} beyond reach.{kind} = 0"):
+        check_network(replace(network, reach=reach))

@@ -12,7 +12,7 @@ from descant.algorithms._action_critic import Counterfactual, Factorised, Lesson
 from descant.algorithms._actor_critic import ActorCritic, Fit
 from descant.ascent.climb import Climb
 from descant.core.domain import Domain
-from descant.core.network import AbstractNetwork
+from descant.core.network import AbstractSystem
 from descant.core.types import Key
 from descant.credit.links import Judged, Standardise, chain
 from descant.credit.probes import Luck
@@ -91,7 +91,7 @@ def judged(base: ActorCritic, actions: Counterfactual) -> ActorCritic:
     return replace(base, credit=credit, actions=actions)
 
 
-def neighbours(network: AbstractNetwork) -> Float[Array, "N N"]:
+def neighbours(network: AbstractSystem) -> Float[Array, "N N"]:
     """Those next to an agent count."""
     agents, listed = network.near.shape
     near = jnp.where((network.hops == 1) & (network.near < agents), network.near, agents)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
-from descant.core.network import AbstractNetwork
+from descant.core.network import AbstractSystem
 from descant.core.types import Action, Key, Observation, PyTree
 from descant.core.utility import AbstractObjective, AbstractOracle
 
@@ -30,8 +30,8 @@ class Domain:
     bound: Callable[[PyTree], float] | None = None
     """A mean reward per tick that no policy exceeds on a scenario, from the state that `env.reset`
     has just returned; computed on the host, outside compiled programs."""
-    network: AbstractNetwork | None = None
-    """Graph and local laws, where agents change only what is near them."""
+    network: AbstractSystem | None = None
+    """Graph and local states, where agents change only what is near them."""
     default: Callable[[PyTree], Action] | None = None
     """What difference rewards measure each agent's action against, `(state) -> action [N]`: what
     comes nearest to doing nothing, or any choice, as long as it does not look at the action."""

@@ -1,7 +1,8 @@
 """A system of many agents on a graph, each with a state of its own that only those near it change.
 
-One function, the law of one agent's next state given what is around it, is all there is to write:
-worlds draw from it, oracles enumerate it, certificates bound it.
+Where states can be counted, one function, the law of one agent's next state given what is around
+it, is all there is to write: worlds draw from it, oracles enumerate it, certificates bound it.
+Where they are points, there is only the drawing.
 """
 
 import abc
@@ -16,7 +17,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from descant.core.graph import Graph
-from descant.core.types import PyTree, Scalar
+from descant.core.types import Key, PyTree, Scalar
+
+Local = Int[Array, " N"] | Float[Array, "N F"]
+"""States of all agents: numbers of states, or points."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ class Reach:
         return math.ceil(hops / speed) if speed else math.inf
 
 
-class AbstractNetwork(eqx.Module):
-    """Local states, local actions and the law of the next state; everything counts from 0."""
+class AbstractSystem(eqx.Module):
+    """What worlds and learners ask of agents on a graph, whatever their states are."""
 
     graph: eqx.AbstractVar[Graph]
     reach: eqx.AbstractVar[Reach]
     states: eqx.AbstractVar[int]
-    """S: states of an agent."""
+    """S: states of an agent; where those are points, cells that they are sorted into, which its
+    occupancy and what is wanted of it are told by."""
     actions: eqx.AbstractVar[int]
     """A: actions of an agent."""
     near: eqx.AbstractVar[Int[Array, "N K"]]
@@ -73,6 +78,46 @@ class AbstractNetwork(eqx.Module):
     for everything the law reads, and for its neighbours (see `around`)."""
     hops: eqx.AbstractVar[Int[Array, "N K"]]
     """Distance to each."""
+
+    @property
+    @abc.abstractmethod
+    def width(self) -> int:
+        """F: numbers that say an agent's state."""
+
+    @abc.abstractmethod
+    def first(self, key: Key) -> Local:
+        """Draw first states."""
+
+    @abc.abstractmethod
+    def move(self, key: Key, state: Local, action: Int[Array, " N"]) -> Local:
+        """Draw next states."""
+
+    @abc.abstractmethod
+    def seen(self, state: Local) -> Float[Array, "N F"]:
+        """The numbers that say states."""
+
+    @abc.abstractmethod
+    def read(self, seen: Float[Array, "N F"]) -> Local:
+        """States, from the numbers that say them."""
+
+    @abc.abstractmethod
+    def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
+        """Share of each cell in a state, given by what is seen of it; shares sum to one, and where
+        states can be counted one of them is 1."""
+
+    @abc.abstractmethod
+    def reward(self, state: Local, action: Int[Array, " N"], after: Local) -> Float[Array, " N"]:
+        """What each agent gets for a tick, given the states before and after it; the team gets the
+        mean."""
+
+    @abc.abstractmethod
+    def figures(self, state: Local, action: Int[Array, " N"]) -> Mapping[str, Scalar]:
+        """What is worth a curve over an episode."""
+
+
+class AbstractNetwork(AbstractSystem):
+    """Local states, local actions and the law of the next state; everything counts from 0."""
+
     traits: eqx.AbstractVar[PyTree]
     """What differs from agent to agent, arrays [N, ...]."""
     start: eqx.AbstractVar[Float[Array, "N S"]]
@@ -86,20 +131,34 @@ class AbstractNetwork(eqx.Module):
         `near` lists them. Where there is nobody, both are 0 and must count nothing; so must what
         lies beyond `reach`."""
 
-    @abc.abstractmethod
-    def reward(
-        self, state: Int[Array, " N"], action: Int[Array, " N"], after: Int[Array, " N"]
-    ) -> Float[Array, " N"]:
-        """What each agent gets for a tick, given the states before and after it; the team gets the
-        mean."""
-
-    @abc.abstractmethod
-    def figures(self, state: Int[Array, " N"], action: Int[Array, " N"]) -> Mapping[str, Scalar]:
-        """What is worth a curve over an episode."""
-
     def chances(self, state: Int[Array, " N"], action: Int[Array, " N"]) -> Float[Array, "N S"]:
         """Law of every agent's next state; they are independent."""
         return jax.vmap(self.law)(self.traits, listed(state, self.near), listed(action, self.near))
+
+    @property
+    def width(self) -> int:
+        return self.states - 1
+
+    def first(self, key: Key) -> Int[Array, " N"]:
+        return drawn(self.start, self._levels(key))
+
+    def move(self, key: Key, state: Int[Array, " N"], action: Int[Array, " N"]) -> Int[Array, " N"]:
+        return drawn(self.chances(state, action), self._levels(key))
+
+    def seen(self, state: Int[Array, " N"]) -> Float[Array, "N F"]:
+        """Of every state but 0, whether the agent is in it."""
+        besides = jnp.arange(1, self.states)
+        return (state[:, None] == besides[None]).astype(jnp.float32)
+
+    def read(self, seen: Float[Array, "N F"]) -> Int[Array, " N"]:
+        besides = jnp.arange(1, self.states)
+        return jnp.sum(seen.astype(jnp.int32) * besides[None], axis=-1)
+
+    def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
+        return jnp.concatenate([1 - jnp.sum(seen, axis=-1, keepdims=True), seen], axis=-1)
+
+    def _levels(self, key: Key) -> Float[Array, " N"]:
+        return jax.random.uniform(key, (self.graph.agents,))
 
 
 def around(graph: Graph, reach: Reach) -> tuple[Int[Array, "N K"], Int[Array, "N K"]]:
@@ -116,6 +175,18 @@ def listed(x: Int[Array, "*b N"], index: Int[Array, "N K"]) -> Int[Array, "*b N 
     """Entries by a padded list; 0 where there is nobody."""
     nobody = jnp.zeros((*x.shape[:-1], 1), x.dtype)
     return jnp.concatenate([x, nobody], axis=-1)[..., index]
+
+
+def drawn(chances: Float[Array, "N S"], level: Float[Array, " N"]) -> Int[Array, " N"]:
+    """The states that chance picks at given levels in [0, 1)."""
+    small = chances.shape[-1] <= jnp.iinfo(jnp.int8).max
+    state = jnp.zeros(level.shape, jnp.int8 if small else jnp.int32)
+    passed = jnp.zeros_like(level)
+    # State by state: a cumulative sum would look all laws up again for each.
+    for column in range(chances.shape[-1] - 1):
+        passed = passed + chances[:, column]
+        state = state + (level >= passed).astype(state.dtype)
+    return state
 
 
 def codes(

@@ -88,7 +88,9 @@ def visited(
             observation = rule.listen(state, observation)
         act_key, step_key = jax.random.split(key)
         action = rule(state, observation, act_key)
-        seen = seen.at[jnp.arange(agents), state.local, action].add(counts)
+        does = jax.nn.one_hot(action, network.actions)
+        share = network.cells(network.seen(state.local))
+        seen = seen + counts * share[:, :, None] * does[:, None]
         state, step = env.step(step_key, state, action)
         return ((state, replace(step.observation, memory=observation.memory)), seen), None
 

@@ -8,16 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from descant.core.network import AbstractNetwork
+from descant.core.network import AbstractNetwork, AbstractSystem
 from descant.core.types import Key
 
 LOOK = 64
 """Random states and actions at which laws are looked at."""
+WALK = 8
+"""Ticks of the walks at which points are."""
 
 
-def check_network(network: AbstractNetwork, *, seed: int = 0) -> None:
+def check_network(network: AbstractSystem, *, seed: int = 0) -> None:
     """Laws are laws, lists are those of the graph, and nothing is read from farther away than
-    `reach` says, nor from where there is nobody.
+    `reach` says, nor from where there is nobody. Where states are points, that is looked at on a
+    walk.
 
     Args:
         network: preferably a small one.
@@ -27,7 +30,11 @@ def check_network(network: AbstractNetwork, *, seed: int = 0) -> None:
         AssertionError: something does not hold.
     """
     _check_lists(network)
+    if not isinstance(network, AbstractNetwork):
+        _check_move(network, jax.random.key(seed))
+        return
     _check_law(np.asarray(network.start), "start")
+    _that(network.start.shape == (network.graph.agents, network.states), "start must be [N, S].")
     keys = jax.random.split(jax.random.key(seed), LOOK)
     seen = jax.jit(jax.vmap(lambda key: _looked(network, key)))(keys)
     law, far_states, far_actions = (np.asarray(x) for x in seen)
@@ -42,7 +49,60 @@ def check_network(network: AbstractNetwork, *, seed: int = 0) -> None:
     )
 
 
-def _check_lists(network: AbstractNetwork) -> None:
+def _check_move(system: AbstractSystem, key: Key) -> None:
+    """Nothing moves an agent whose surroundings stay, while all beyond are as in another walk."""
+    one_key, other_key, key = jax.random.split(key, 3)
+    one, other = (_walked(system, k) for k in (one_key, other_key))
+    share = np.asarray(jax.vmap(lambda x: system.cells(system.seen(x)))(one[0]))
+    _check_law(share, "cells")
+    for way, (name, radius) in enumerate(
+        (("states", system.reach.states), ("actions", system.reach.actions))
+    ):
+        moved, mixed = _mixed(system, one, other, way, radius, key)
+        same = np.allclose(moved, mixed, atol=1e-5)
+        _that(same, f"move reads {name} beyond reach.{name} = {radius}.")
+
+
+def _walked(system: AbstractSystem, key: Key) -> tuple[Array, Array]:
+    """States and random actions of a walk."""
+    agents = system.graph.agents
+
+    def tick(state, key):
+        act_key, move_key = jax.random.split(key)
+        action = jax.random.randint(act_key, (agents,), 0, system.actions)
+        return system.move(move_key, state, action), (state, action)
+
+    first_key, key = jax.random.split(key)
+    return jax.lax.scan(tick, system.first(first_key), jax.random.split(key, WALK))[1]
+
+
+def _mixed(
+    system: AbstractSystem,
+    one: tuple[Array, Array],
+    other: tuple[Array, Array],
+    way: int,
+    distance: int,
+    key: Key,
+) -> tuple[Array, Array]:
+    """Every agent's next state in a walk, and where the others' states or actions, as `way` says,
+    are those of another walk beyond a distance."""
+    agents = system.graph.agents
+    centre, member, _ = system.graph.pairs(distance)
+    inside = jnp.zeros((agents, agents), bool).at[centre, member].set(True)
+
+    def tick(mine, theirs):
+        def at(agent):
+            kept = inside[agent].reshape(-1, *[1] * (mine[way].ndim - 1))
+            both = list(mine)
+            both[way] = jnp.where(kept, mine[way], theirs[way])
+            return system.seen(system.move(key, *both))[agent]
+
+        return system.seen(system.move(key, *mine)), jax.lax.map(at, jnp.arange(agents))
+
+    return jax.jit(jax.vmap(tick))(one, other)
+
+
+def _check_lists(network: AbstractSystem) -> None:
     agents, near = network.graph.agents, np.asarray(network.near)
     _that(np.array_equal(near[:, 0], np.arange(agents)), "near must begin with the agent itself.")
     hops = np.asarray(network.hops)
@@ -53,8 +113,6 @@ def _check_lists(network: AbstractNetwork) -> None:
     wide = max(1, network.reach.states, network.reach.actions)
     farthest = network.graph.pairs(wide).distance.max()
     _that(hops[near < agents].max() >= farthest, f"near must reach {wide} hops.")
-    shape = (agents, network.states)
-    _that(network.start.shape == shape, f"start has shape {network.start.shape}, not {shape}.")
 
 
 def _check_law(law: np.ndarray, name: str) -> None:
