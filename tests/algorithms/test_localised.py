@@ -13,11 +13,11 @@ import pytest
 from descant.algorithms import localised
 from descant.core.errors import UserError
 from descant.core.graph import Graph
-from descant.domains import epidemic, voter
+from descant.domains import epidemic, pistonball, traffic, voter
 from descant.domains.tables.world import tables
 from descant.evaluate.enumerated import enumerate_network
-from descant.ops import graphs
-from descant.ops.networked import states_of, world
+from descant.ops import graphs, occupancy
+from descant.ops.networked import State, states_of, world
 from descant.ops.utility import (
     Entropy,
     Imitation,
@@ -28,6 +28,7 @@ from descant.ops.utility import (
     dealt,
     everybody,
 )
+from descant.testing.contracts import check_algorithm
 from descant.train.collect import collect, open_worlds
 from descant.train.loop import compile_period, plan, start
 from toys import balance
@@ -60,7 +61,8 @@ def domain(name, objective=MIXED):
 
 def learner_of(algorithm, logits):
     learner = algorithm.init(jax.random.key(0))
-    return learner._replace(logits=jnp.asarray(logits, jnp.float32))
+    actor = replace(learner.actor, logits=jnp.asarray(logits, jnp.float32))
+    return learner._replace(actor=actor)
 
 
 def rolled(algorithm, learner, env, key, scenarios):
@@ -98,7 +100,7 @@ def test_estimates_have_the_exact_truncated_gradient_as_mean(name, critic, radiu
     @jax.vmap
     def estimates(key):
         rollout = rolled(algorithm, learner, env, key, 8)
-        return algorithm.slope(learner, rollout, frozen, jnp.float32(0))[0]
+        return algorithm.slope(learner, rollout, frozen, jnp.float32(0))[0].logits
 
     found = np.asarray(estimates(jax.random.split(jax.random.key(1), 2000)), np.float64)
     error = found.std(axis=0) / math.sqrt(len(found))
@@ -128,7 +130,7 @@ def test_where_only_rewards_are_wanted_their_gradient_is_the_mean(critic, view):
     def estimates(key):
         rollout = rolled(algorithm, learner, made.env, key, 8)
         nothing = jnp.zeros((AGENTS, 2, 2))
-        return algorithm.slope(learner, rollout, nothing, jnp.float32(0))[0]
+        return algorithm.slope(learner, rollout, nothing, jnp.float32(0))[0].logits
 
     found = np.asarray(estimates(jax.random.split(jax.random.key(1), 1500)), np.float64)
     error = found.std(axis=0) / math.sqrt(len(found))
@@ -170,36 +172,38 @@ def test_linear_utilities_give_the_plain_policy_gradient_sample_by_sample(one):
     np.testing.assert_allclose(parts.learning, said.log_prob * plain, atol=1e-6)
 
     def surrogate(logits):
-        policy = one.algorithm.policy(one.learner._replace(logits=logits))
+        policy = one.algorithm.policy(learner_of(one.algorithm, logits))
         said = jax.vmap(jax.vmap(policy.assess))(one.rollout.observation, one.rollout.action)
         return jnp.sum(said.log_prob * jnp.asarray(plain, jnp.float32)) / 3
 
     shadow = jnp.broadcast_to(jnp.asarray(TABLE, jnp.float32), (AGENTS, 2, 2))
     slope, _ = one.algorithm.slope(one.learner, one.rollout, shadow, jnp.float32(0))
-    np.testing.assert_allclose(slope, jax.grad(surrogate)(one.learner.logits), atol=1e-6)
+    slope = slope.logits
+    np.testing.assert_allclose(slope, jax.grad(surrogate)(one.learner.actor.logits), atol=1e-6)
 
 
 def test_a_shift_of_shadow_rewards_changes_nothing(one):
     shadow = jnp.broadcast_to(jnp.asarray(TABLE, jnp.float32), (AGENTS, 2, 2))
     shift = jnp.arange(AGENTS, dtype=jnp.float32)[:, None, None]
     ask = partial(one.algorithm.slope, one.learner, one.rollout, progress=jnp.float32(0))
-    np.testing.assert_allclose(ask(shadow)[0], ask(shadow + shift)[0], atol=2e-6)
+    slopes = [ask(x)[0].logits for x in (shadow, shadow + shift)]
+    np.testing.assert_allclose(*slopes, atol=2e-6)
 
 
 def test_who_is_far_away_or_not_there_is_never_read(one):
     """The last agent's NaN stays within the radius; padded lists lead to nobody."""
     shadow = jnp.zeros((AGENTS, 2, 2)).at[-1].set(jnp.nan)
     slope, _ = one.algorithm.slope(one.learner, one.rollout, shadow, jnp.float32(0))
-    spoiled = np.isnan(slope).any(axis=(1, 2))
+    spoiled = np.isnan(slope.logits).any(axis=(1, 2))
     assert spoiled.tolist() == [False, False, False, True, True]
 
 
 def test_a_radius_beyond_the_diameter_counts_everybody(one):
     shadow = jnp.broadcast_to(jnp.asarray(TABLE, jnp.float32), (AGENTS, 2, 2))
     slopes = [
-        localised.make(localised.Config(credit_radius=radius, discount=DISCOUNT), one.domain).slope(
-            one.learner._replace(), one.rollout, shadow, jnp.float32(0)
-        )[0]
+        localised.make(localised.Config(credit_radius=radius, discount=DISCOUNT), one.domain)
+        .slope(one.learner, one.rollout, shadow, jnp.float32(0))[0]
+        .logits
         for radius in (4, 10**9)
     ]
     np.testing.assert_array_equal(*slopes)
@@ -230,7 +234,7 @@ def test_agents_that_are_alone_need_no_radius():
         def slope(key, algorithm=algorithm, learner=learner):
             rollout = rolled(algorithm, learner, made.env, key, 3)
             shadow = made.objective.shadow(algorithm.occupancy(learner, rollout))
-            return algorithm.slope(learner, rollout, shadow, jnp.float32(0))[0]
+            return algorithm.slope(learner, rollout, shadow, jnp.float32(0))[0].logits
 
         slopes.append(jax.jit(slope)(jax.random.key(2)))
     near, far = slopes
@@ -241,7 +245,7 @@ def test_agents_that_are_alone_need_no_radius():
 def test_estimated_occupancies_sum_to_one_and_come_nearer_with_more_scenarios(one):
     """As one over the root of their number."""
     whole = enumerate_network(one.domain.network, DISCOUNT)
-    truth = whole.local(whole.joint(np.asarray(one.learner.logits)).occupancy)
+    truth = whole.local(whole.joint(np.asarray(one.learner.actor.logits)).occupancy)
     algorithm, learner = one.algorithm, one.learner
 
     def error(scenarios, key):
@@ -292,6 +296,94 @@ def test_it_comes_near_the_best_that_any_policy_can_do(sharing):
     assert metrics["messages"][0] == 4 * 30 * 16 and metrics["bytes"][0] == 4 * 4 * 30 * 16
 
 
+@pytest.mark.parametrize("sharing", ["own", "shared"])
+def test_networks_of_the_own_state_are_tables_of_it_with_other_parameters(one, sharing):
+    """Their occupancies and shadow rewards are the same, and so, by the chain rule, is what they
+    learn from a rollout."""
+    settings = {"credit_radius": 1, "discount": DISCOUNT, "sharing": sharing}
+    config = localised.Config(**settings, net="mlp", hidden=8, depth=1)
+    nets = localised.make(config, one.domain)
+    tables = localised.make(replace(config, net="table"), one.domain)
+    learner = nets.init(jax.random.key(3))
+    views = [one.domain.env.observe(State(jnp.full(AGENTS, s), jnp.int32(0))) for s in (0, 1)]
+    # Larger than they begin with, so that chances differ.
+    body = replace(learner.actor.body, weights=tuple(20 * w for w in learner.actor.body.weights))
+    net = replace(learner.actor, body=body)
+
+    def listed(net):
+        return jnp.stack([net(view) for view in views], axis=1)
+
+    flat = replace(tables.init(jax.random.key(0)).actor, logits=listed(net))
+    assert np.ptp(np.asarray(flat.logits)) > 0.1
+    shadow = MIXED.shadow(jnp.full((AGENTS, 2, 2), 0.25))
+    mine, theirs = learner._replace(actor=net), tables.init(jax.random.key(0))
+    every = tables.actors
+    if sharing == "shared":
+        # What is pulled back is of each agent.
+        every = replace(every, shared=False)
+    weight, _ = tables._weight(theirs, one.rollout, shadow, jnp.float32(0))
+    np.testing.assert_allclose(
+        nets._weight(mine, one.rollout, shadow, jnp.float32(0))[0], weight, atol=1e-6
+    )
+    ticks = occupancy.tick_weights(DISCOUNT, TICKS)
+    seen = one.rollout.observation
+    wanted = every.occupied(flat, every.visits(flat, seen, ticks))
+    np.testing.assert_allclose(nets.occupancy(mine, one.rollout), wanted, atol=1e-6)
+    slope = nets.slope(mine, one.rollout, shadow, jnp.float32(0))[0]
+    pulled = jax.vjp(listed, net)[1](every.slope(flat, one.rollout, weight).logits)[0]
+    count = AGENTS if sharing == "shared" else 1
+    pairs = zip(jax.tree.leaves(slope), jax.tree.leaves(pulled), strict=True)
+    for a, b in pairs:
+        np.testing.assert_allclose(a, b / count, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "changes"),
+    [
+        (
+            lambda: traffic.make(traffic.Config(rows=2, columns=3, utility="fair", horizon=6)),
+            {"critic": "neural", "occupancy": "restart", "chains": 3, "view": 1, "memory": 0.5},
+        ),
+        (
+            lambda: pistonball.make(pistonball.Config(agents=5, entropy=2.0, horizon=6)),
+            {"occupancy": "kernel", "sharing": "shared", "split": True},
+        ),
+        (
+            lambda: voter.make(voter.Config(agents=5, horizon=6)),
+            {"net": "mlp", "critic": "neural", "occupancy": "polynomial", "view": 1},
+        ),
+    ],
+    ids=["traffic", "pistonball", "voter"],
+)
+def test_contract_where_networks_choose_and_judge(make, changes):
+    config = localised.Config(**changes, hidden=8, depth=1, sweeps=2)
+    check_algorithm(lambda domain: localised.make(config, domain), make())
+
+
+def test_networks_and_their_critics_come_near_the_best_too():
+    made = voter.make(voter.Config(agents=9, graph="torus", horizon=30, utility="coverage"))
+    config = localised.Config(
+        net="mlp", critic="neural", occupancy="restart", sharing="shared", credit_radius=1,
+        rate=0.02, hidden=16, depth=1, sweeps=10,
+    )  # fmt: skip
+    policy, _ = trained(config, made, 80, 16)
+    views = [made.env.observe(State(jnp.full(9, s), jnp.int32(0))) for s in (0, 1)]
+    push = np.exp(np.stack([policy.log_probabilities(view)[:, 1] for view in views], axis=1))
+    exact = made.exact(0.9)
+    _, most = exact.bracket(made.objective)
+    value = exact.value(made.objective, push)
+    first = exact.value(made.objective, np.full((9, 2), 0.5))
+    assert most - value < 0.05 * abs(most) and value > first
+
+
+def test_points_take_no_tables():
+    made = traffic.make(traffic.Config(rows=2, columns=2))
+    with pytest.raises(UserError, match=r"algorithm\.net: states of 'traffic' are points"):
+        localised.make(localised.Config(net="table"), made)
+    with pytest.raises(UserError, match=r"algorithm\.critic: 'td' counts states"):
+        localised.make(localised.Config(critic="td"), made)
+
+
 def test_halves_and_cuts():
     made = domain("tables")
     config = localised.Config(split=True, cut=0.5, discount=DISCOUNT)
@@ -303,7 +395,7 @@ def test_halves_and_cuts():
         return algorithm.update(learner, rollout, jnp.float32(0), jax.random.key(1))
 
     after, metrics = jax.jit(partial(learn, 4))()
-    assert 0 < metrics["shadow_cut"] <= 1 and np.isfinite(after.logits).all()
+    assert 0 < metrics["shadow_cut"] <= 1 and np.isfinite(after.actor.logits).all()
     with pytest.raises(UserError, match="takes at least 2"):
         jax.eval_shape(partial(learn, 1))
 
@@ -321,6 +413,8 @@ def test_what_cannot_work_is_refused():
         "discount": 1.0,
         "rate": 0.0,
         "cut": -1.0,
+        "chains": 0,
+        "bandwidth": 0.0,
     }.items():
         with pytest.raises(UserError, match=f"algorithm.{field}: expected"):
             localised.Config(**{field: value}).validate()

@@ -1,57 +1,16 @@
 """Fits against exact Q of networks that are enumerated."""
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from descant.core.types import Observation, Rollout, World
 from descant.credit.critics import Additive, Advantages, Tables, fixed_point
 from descant.domains import epidemic
 from descant.domains.tables.world import tables
 from descant.domains.voter.world import voters
-from descant.evaluate.enumerated import enumerate_network
 from descant.ops import graphs
-from descant.ops.networked import drawn
-
-AGENTS, DISCOUNT, TICKS, SCENARIOS = 3, 0.6, 16, 6000
-REWARD = np.random.default_rng(0).normal(size=(AGENTS, 2, 2))
-
-
-def walked(network):
-    """A long rollout of a random policy, and everything exact about it."""
-    whole = enumerate_network(network, DISCOUNT)
-    logits = whole.logits(0, seed=2)
-    joint = whole.joint(logits)
-    chances = jnp.asarray(np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True))
-
-    def tick(state, key):
-        act, step = jax.random.uniform(key, (2, AGENTS))
-        action = drawn(chances[jnp.arange(AGENTS), state], act).astype(jnp.int32)
-        after = drawn(network.chances(state, action), step).astype(jnp.int32)
-        return after, (state, action)
-
-    def episode(key):
-        first, rest = jax.random.split(key)
-        start = drawn(network.start, jax.random.uniform(first, (AGENTS,))).astype(jnp.int32)
-        return jax.lax.scan(tick, start, jax.random.split(rest, TICKS))[1]
-
-    keys = jax.random.split(jax.random.key(0), SCENARIOS)
-    state, action = jax.jit(jax.vmap(episode, out_axes=1))(keys)
-    reward = jnp.asarray(REWARD, jnp.float32)[jnp.arange(AGENTS), state, action]
-    x, u = (np.asarray(z) @ [4, 2, 1] for z in (state, action))
-    return SimpleNamespace(
-        whole=whole,
-        joint=joint,
-        pair=2 * state + action,
-        reward=reward,
-        values=whole.action_values(joint, REWARD)[:, x, u].transpose(1, 2, 0),
-        places=(x, u),
-        state=state,
-        action=action,
-    )
+from walks import AGENTS, DISCOUNT, REWARD, explained, rolled, undiscounted, walked
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +21,6 @@ def voting():
 @pytest.fixture(scope="module")
 def mixing():
     return walked(tables(graphs.line(AGENTS), coupling=1.0, sharp=2.0, seed=1))
-
-
-def explained(found, truth):
-    off = np.asarray(found) - truth
-    return 1 - off.var(axis=(0, 1)) / truth.var(axis=(0, 1))
 
 
 @pytest.mark.parametrize("radius", [0, 1])
@@ -84,29 +38,8 @@ def test_tables_are_the_fixed_point_of_temporal_differences(mixing, radius):
 def judged(walk, radius, kind, **options):
     """What a link makes of the rewards, with the discount taken out."""
     member = jnp.asarray(graphs.line(AGENTS).balls(radius).member)
-    link = kind(member, 2, 2, DISCOUNT, **options)
-    many = (TICKS, SCENARIOS)
-    nothing = jnp.zeros(many)
-    rollout = Rollout(
-        observation=Observation(
-            local=jnp.stack([walk.state, 0 * walk.state], axis=-1).astype(jnp.float32),
-            world=World(entities=jnp.zeros((*many, 2, 2)), globals=jnp.zeros((*many, 2))),
-            mask=jnp.ones((*many, 1, 2), bool),
-            active=jnp.ones((*many, AGENTS), bool),
-        ),
-        action=walk.action,
-        log_prob=jnp.zeros((*many, AGENTS)),
-        value=nothing[..., None],
-        bootstrap=nothing[..., None],
-        reward=nothing,
-        terminated=nothing > 0,
-        truncated=nothing > 0,
-        context=(),
-        probes={},
-        diagnostics={},
-    )
-    found = jax.jit(lambda x: link.changed(x, rollout))(walk.reward)
-    return np.asarray(found) / (DISCOUNT ** np.arange(TICKS))[:, None, None]
+    link, rollout = kind(member, 2, 2, DISCOUNT, **options), rolled(walk)
+    return undiscounted(jax.jit(lambda x: link.changed(x, rollout))(walk.reward))
 
 
 def test_advantages_with_a_full_view_and_no_trace_are_exact(mixing):

@@ -5,7 +5,15 @@ import pytest
 from descant.core.graph import Graph
 from descant.core.network import Reach, codes
 from descant.ops import graphs
-from descant.ops.neighbourhood import heard, near_codes, near_sum, pair_sum, ring_of, ring_sum
+from descant.ops.neighbourhood import (
+    gathered,
+    heard,
+    near_codes,
+    near_sum,
+    pair_sum,
+    ring_of,
+    ring_sum,
+)
 
 GRAPHS = {"grid": graphs.grid(3, 3), "apart": Graph(5, np.array([[0, 1], [1, 2]]))}
 
@@ -81,3 +89,11 @@ def test_a_ring_that_is_never_felt_counts_nothing():
     rings = [jnp.asarray(ring) for ring in graph.rings(1)]
     alone = ring_sum(x, rings, [Reach(states=0).lag(d) for d in range(2)])
     np.testing.assert_array_equal(alone, x)
+
+
+def test_what_is_around_stands_side_by_side_with_who_is_there():
+    x = jnp.array([[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]])
+    index = np.array([[0, 1], [1, 3], [2, 1]])
+    found = gathered(x, index)
+    wanted = [[[1, 2, 1, 3, 4, 1], [3, 4, 1, 0, 0, 0], [5, 6, 1, 3, 4, 1]]]
+    np.testing.assert_array_equal(found, wanted)

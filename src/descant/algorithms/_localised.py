@@ -1,8 +1,9 @@
-"""Localised policy gradients with general utilities, on tables."""
+"""Localised policy gradients with general utilities."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from descant.algorithms._localised_actors import AbstractActors
 from descant.algorithms.localised import Config
 from descant.core.algorithm import (
     AbstractAlgorithm,
@@ -22,16 +24,19 @@ from descant.core.algorithm import (
     Schedule,
 )
 from descant.core.errors import UserError
-from descant.core.network import AbstractNetwork
+from descant.core.network import AbstractNetwork, AbstractSystem
 from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.core.utility import AbstractObjective
 from descant.credit.critics import Additive, Advantages, Tables
-from descant.credit.networked import Ahead, Nearby, shadowed
-from descant.nets.table import MOST, Table, Tabular, Window
+from descant.credit.networked import Ahead, Nearby
+from descant.credit.neural import Neural
+from descant.nets.around import worth
+from descant.nets.policy import Independent
+from descant.nets.table import MOST, Window
 from descant.ops import occupancy
 from descant.ops.duals import Duals
 from descant.ops.neighbourhood import ring_of
-from descant.ops.networked import states_of
+from descant.ops.restarts import Restarts
 
 ADAM = optax.scale_by_adam()
 RIDGE = 1e-2
@@ -41,14 +46,17 @@ RIDGE = 1e-2
 class Learner(NamedTuple):
     """Everything that learning changes."""
 
-    logits: Float[Array, "M C A"]
+    actor: PyTree
+    """By which agents choose: a table, or a network."""
     moments: PyTree
     """Of the optimiser."""
     credit: PyTree
     prices: Float[Array, " N"]
     """What is remembered of the prices of constraints."""
-    visits: Float[Array, "N C"]
-    """Moving average of shares of time by what is seen."""
+    visits: PyTree
+    """Moving average of shares of time; None where there is none."""
+    chains: PyTree
+    """Worlds that start anew by chance; None where there are none."""
     updates: Int[Array, ""]
 
 
@@ -61,20 +69,12 @@ class Prices(NamedTuple):
     """What counts; None where there are no constraints."""
 
 
-class Walk(NamedTuple):
-    """What agents were in, saw and did, tick by tick."""
-
-    state: Int[Array, "T E N"]
-    row: Int[Array, "T E N"]
-    action: Int[Array, "T E N"]
-
-
 class Localised(AbstractAlgorithm):
     """Roll out whole episodes, estimate occupancies, take the utilities' gradients for rewards, and
     climb what follows of them nearby."""
 
     objective: AbstractObjective | None
-    paid: AbstractNetwork | None
+    paid: AbstractSystem | None
     """Whose rewards count, where nothing but reward is wanted."""
     constraint: AbstractObjective | None
     """What every agent is to have at least 0 of."""
@@ -82,17 +82,20 @@ class Localised(AbstractAlgorithm):
     credit: AbstractCredit
     """From shadow rewards to what an action is given credit for."""
     rate: Schedule
-    window: Window = eqx.field(static=True)
-    actions: int = eqx.field(static=True)
+    actors: AbstractActors
+    restarts: Restarts | None
+    """Where occupancies are estimated from worlds of their own."""
+    density: Callable[[Float[Array, "N S"]], Float[Array, "N S"]] | None = eqx.field(static=True)
+    """A model of the law of states, fitted to shares of time; None takes the shares."""
     horizon: int = eqx.field(static=True)
     discount: float = eqx.field(static=True)
-    shared: bool = eqx.field(static=True)
     split: bool = eqx.field(static=True)
     memory: float = eqx.field(static=True)
-    largest: float = eqx.field(static=True)
     cut: float | None = eqx.field(static=True)
     heard: float = eqx.field(static=True)
     """Others whose returns an agent hears, in the mean."""
+    size: int = eqx.field(static=True)
+    """Bytes that tell a state."""
 
     @property
     def probes(self) -> Mapping[str, Probe]:
@@ -100,21 +103,21 @@ class Localised(AbstractAlgorithm):
         return {}
 
     def init(self, key: Key) -> Learner:
-        tables = 1 if self.shared else self.window.graph.agents
-        logits = jnp.zeros((tables, self.window.rows, self.actions))
-        agents = self.window.graph.agents
+        actor_key, chains_key = jax.random.split(key)
+        actor, agents = self.actors.init(actor_key), self.actors.window.graph.agents
         return Learner(
-            logits=logits,
-            moments=ADAM.init(logits),
+            actor=actor,
+            moments=ADAM.init(actor),
             credit=self.credit.init(),
             # Of the size of a world only where it must be: shared tables go anywhere.
             prices=jnp.zeros((agents if self.constraint is not None else 0,)),
-            visits=jnp.zeros((agents, self.window.rows) if self.memory else (0, 0)),
+            visits=self.actors.nothing() if self.memory else None,
+            chains=None if self.restarts is None else self.restarts.open(chains_key),
             updates=jnp.int32(0),
         )
 
-    def policy(self, learner: Learner) -> Tabular:
-        return Tabular(net=Table(logits=learner.logits, window=self.window))
+    def policy(self, learner: Learner) -> Independent:
+        return self.actors.policy(learner.actor)
 
     def value(self, learner: Learner, observation: Observation) -> Float[Array, " V"]:
         # There is no critic: returns are counted, not foretold.
@@ -126,72 +129,66 @@ class Localised(AbstractAlgorithm):
     def update(
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
+        self._check(rollout)
         first, second = self._halves(rollout)
-        visits = self._remembered(learner, self._visits(self._walk(first)))
+        fresh, chains = self._fresh(learner, first, key)
+        visits = self._remembered(learner, fresh)
         here = self._occupied(learner, visits)
         prices, said = self._priced(learner, here)
         shadow, more = self._shadow(here, prices)
         slope, credit = self.slope(learner, second, shadow, progress)
         move, moments = ADAM.update(slope, learner.moments)
-        logits = learner.logits + self.rate(progress) * jnp.asarray(move)
-        logits = jnp.clip(logits, -self.largest, self.largest)
+        rate = self.rate(progress)
+        actor = jax.tree.map(lambda x, way: x + rate * way, learner.actor, move)
         metrics = {
             "gradient_norm": optax.tree.norm(slope),
-            "entropy": self._entropy(learner, visits),
+            "entropy": self.actors.entropy(learner.actor, visits, first),
             **said,
             **more,
             **self._utilities(here),
             **self._traffic(rollout),
         }
         learner = Learner(
-            logits=logits,
+            actor=self.actors.held(actor),
             moments=moments,
             credit=credit,
             prices=prices.held,
-            visits=visits if self.memory else learner.visits,
+            visits=visits if self.memory else None,
+            chains=chains,
             updates=learner.updates + 1,
         )
         return learner, metrics
 
     def slope(
         self, learner: Learner, rollout: Rollout, shadow: Float[Array, "N S A"], progress: Scalar
-    ) -> tuple[Float[Array, "M C A"], PyTree]:
+    ) -> tuple[PyTree, PyTree]:
         r"""The estimate of $N \nabla_{\theta_i} F$ by a rollout, given shadow rewards, and the
-        state of the credit chain; of one table for all, $\nabla_\theta F$."""
-        walk = self._walk(rollout)
-        weight, credit = self._weight(learner, rollout, walk, shadow, progress)
-        rows, actions = self.window.rows, self.actions
-        gain = occupancy.by_cell(weight, walk.row * actions + walk.action, rows * actions)
-        gain = gain.reshape(-1, rows, actions) / weight.shape[1]
-        if self.shared:
-            gain = jnp.mean(gain, axis=0, keepdims=True)
-        chances = jax.nn.softmax(learner.logits)
-        return gain - chances * jnp.sum(gain, axis=-1, keepdims=True), credit
+        state of the credit chain; of one actor for all, $\nabla_\theta F$."""
+        weight, credit = self._weight(learner, rollout, shadow, progress)
+        return self.actors.slope(learner.actor, rollout, weight), credit
 
     def occupancy(self, learner: Learner, rollout: Rollout) -> Float[Array, "N S A"]:
-        """Estimated occupancies; each agent's sums to one."""
-        return self._occupied(learner, self._visits(self._walk(rollout)))
+        """Occupancies as a rollout's shares of time have them; each agent's sums to one."""
+        return self._occupied(learner, self._visits(learner, rollout))
 
     def frozen(self, learner: Learner, rollout: Rollout) -> "Localised":
         return self
 
     def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
-        walk = self._walk(rollout)
-        here = self._occupied(learner, self._visits(walk))
+        self._check(rollout)
+        here = self.occupancy(learner, rollout)
         shadow, _ = self._shadow(here, self._priced(learner, here)[0])
-        weight, _ = self._weight(learner, rollout, walk, shadow, jnp.float32(0))
+        weight, _ = self._weight(learner, rollout, shadow, jnp.float32(0))
         log_prob = jnp.where(said.acts, said.log_prob, 0.0)
         return Parts(learning=log_prob * weight, guidance=jnp.zeros_like(log_prob))
 
-    def _walk(self, rollout: Rollout) -> Walk:
+    def _check(self, rollout: Rollout) -> None:
         ticks = rollout.action.shape[0]
         if ticks != self.horizon:
             raise UserError(
                 f"train.steps: localised learns from whole episodes of {self.horizon} ticks, got "
                 f"rollouts of {ticks}; leave it out."
             )
-        state = states_of(rollout.observation, self.window.states)
-        return Walk(state, self.window.row(state), rollout.action)
 
     def _halves(self, rollout: Rollout) -> tuple[Rollout, Rollout]:
         """What occupancies are estimated from, and what gradients."""
@@ -207,16 +204,26 @@ class Localised(AbstractAlgorithm):
             jax.tree.map(lambda x: x[:, count // 2 :], whole),
         )
 
-    def _visits(self, walk: Walk) -> Float[Array, "N C"]:
-        """Discounted shares of time by what is seen."""
-        ticks, scenarios, _ = walk.row.shape
-        weight = occupancy.tick_weights(self.discount, ticks)[:, None, None]
-        return occupancy.by_cell(weight, walk.row, self.window.rows) / scenarios
+    def _fresh(self, learner: Learner, rollout: Rollout, key: Key) -> tuple[PyTree, PyTree]:
+        """Shares of time under the policy at hand, and worlds that go on."""
+        if self.restarts is None:
+            return self._visits(learner, rollout), None
+        walk = self.restarts.walk(self.policy(learner), learner.chains, key, self.horizon)
+        even = jnp.full((self.horizon,), 1 / self.horizon)
+        return self.actors.visits(learner.actor, walk[1], even), walk[0]
 
-    def _occupied(self, learner: Learner, visits: Float[Array, "N C"]) -> Float[Array, "N S A"]:
-        return occupancy.occupancy(visits, jax.nn.softmax(learner.logits), self.window.states)
+    def _visits(self, learner: Learner, rollout: Rollout) -> PyTree:
+        """Discounted shares of time."""
+        weight = occupancy.tick_weights(self.discount, rollout.action.shape[0])
+        return self.actors.visits(learner.actor, rollout.observation, weight)
 
-    def _remembered(self, learner: Learner, visits: Float[Array, "N C"]) -> Float[Array, "N C"]:
+    def _occupied(self, learner: Learner, visits: PyTree) -> Float[Array, "N S A"]:
+        here = self.actors.occupied(learner.actor, visits)
+        if self.density is None:
+            return here
+        return occupancy.resorted(here, self.density(jnp.sum(here, axis=-1)))
+
+    def _remembered(self, learner: Learner, visits: PyTree) -> PyTree:
         """The moving average, from the first update on."""
         if not self.memory:
             return visits
@@ -255,28 +262,17 @@ class Localised(AbstractAlgorithm):
         return jnp.clip(shadow, -self.cut, self.cut), said
 
     def _weight(
-        self,
-        learner: Learner,
-        rollout: Rollout,
-        walk: Walk,
-        shadow: Float[Array, "N S A"],
-        progress: Scalar,
+        self, learner: Learner, rollout: Rollout, shadow: Float[Array, "N S A"], progress: Scalar
     ) -> tuple[Float[Array, "T E N"], PyTree]:
         r"""What the score of each action is multiplied with. The 1/N of the team's mean and the N
         of the step cancel; what follows is in units of the first tick, so $\gamma^t$ is in it."""
-        own = shadowed(shadow, walk.state, walk.action)
+        own = self.actors.shadowed(shadow, rollout)
         if self.paid is not None:
-            own = own + _rewards(self.paid, walk)
+            own = own + _rewards(self.paid, rollout)
         signal = Signal(rollout.reward, own, rollout.value)
         signal, credit = self.credit(signal, rollout, progress, learner.credit)
         first = occupancy.tick_weights(self.discount, self.horizon)[0]
         return first * signal.advantage, credit
-
-    def _entropy(self, learner: Learner, visits: Float[Array, "N C"]) -> Scalar:
-        """Of the choices made, in nats."""
-        said = jax.nn.log_softmax(learner.logits)
-        each = -jnp.sum(jnp.exp(said) * said, axis=-1)
-        return jnp.sum(visits * each) / visits.shape[0]
 
     def _utilities(self, here: Float[Array, "N S A"]) -> dict[str, Scalar]:
         """The team's and each group's, as the estimated occupancies have it."""
@@ -292,24 +288,48 @@ class Localised(AbstractAlgorithm):
         """Numbers, and bytes of them, that an agent hears from others for one update: states to act
         on, a byte each, and returns to learn from, four."""
         ticks, scenarios, agents = rollout.action.shape
-        seen = np.sum(self.window.member < agents) / agents - 1
+        seen = np.sum(self.actors.window.member < agents) / agents - 1
         states, returns = ticks * scenarios * seen, ticks * scenarios * self.heard
         return {
             "messages": jnp.float32(states + returns),
-            "bytes": jnp.float32(states + 4 * returns),
+            "bytes": jnp.float32(self.size * states + 4 * returns),
         }
 
 
-def critic(config: Config, network: AbstractNetwork) -> AbstractCredit:
+def critic(config: Config, network: AbstractSystem) -> AbstractCredit:
     """The link from shadow rewards to what they are worth from a tick on.
 
     Raises:
-        UserError: a table over what is nearby would not fit.
+        UserError: a table over what is nearby would not fit, or there is nothing to count.
     """
     discount = config.discount
     if config.critic in ("cone", "mc"):
         return Ahead(discount=discount)
     radius = config.credit_radius if config.critic_radius is None else config.critic_radius
+    if config.critic == "neural":
+        told = network.width + network.actions
+        window = Window(network.graph, network.states, radius)
+        sizes = {"hidden": config.hidden, "depth": config.depth}
+        return Neural(
+            make=lambda key: worth(key, window, told, **sizes),
+            width=network.width,
+            actions=network.actions,
+            discount=discount,
+            trace=config.trace,
+            steps=config.sweeps,
+            rate=config.critic_rate,
+        )
+    if not isinstance(network, AbstractNetwork):
+        raise UserError(
+            f"algorithm.critic: {config.critic!r} counts states, and these are points; expected "
+            f"'cone', 'mc' or 'neural'."
+        )
+    return _counting(config, network, radius)
+
+
+def _counting(config: Config, network: AbstractNetwork, radius: int) -> AbstractCredit:
+    """Those that keep numbers for all that may be nearby."""
+    discount = config.discount
     member = network.graph.balls(radius).member
     agents, wide = member.shape
     sizes = network.states, network.actions
@@ -334,18 +354,29 @@ def critic(config: Config, network: AbstractNetwork) -> AbstractCredit:
     return Advantages(near, *sizes, discount, config.sweeps, config.trace)
 
 
-def _rewards(network: AbstractNetwork, walk: Walk) -> Float[Array, "T E N"]:
+def density(config: Config) -> Callable[[Float[Array, "N S"]], Float[Array, "N S"]] | None:
+    """The model of the law of states that settings ask for."""
+    if config.occupancy == "polynomial":
+        return partial(occupancy.polynomial, degree=config.degree)
+    if config.occupancy == "kernel":
+        return partial(occupancy.kernel, width=config.bandwidth)
+    return None
+
+
+def _rewards(network: AbstractSystem, rollout: Rollout) -> Float[Array, "T E N"]:
     """Each agent's rewards; of the last tick, after which nothing is known, none."""
+    seen = rollout.observation.local[..., : network.width]
 
-    def tick(now):
-        return jax.vmap(network.reward)(*now)
+    def paid_at(now):
+        here, action, after = now
+        return network.reward(network.read(here), action, network.read(after))
 
-    paid = jax.lax.map(tick, (walk.state[:-1], walk.action[:-1], walk.state[1:]))
+    paid = jax.lax.map(jax.vmap(paid_at), (seen[:-1], rollout.action[:-1], seen[1:]))
     paid = paid.astype(jnp.float32)
     return jnp.concatenate([paid, jnp.zeros_like(paid[:1])])
 
 
-def nearby(network: AbstractNetwork, radius: int, view: int, *, cone: bool, paid: bool) -> Nearby:
+def nearby(network: AbstractSystem, radius: int, view: int, *, cone: bool, paid: bool) -> Nearby:
     """The link that adds up over those around, at the lags that follow from what a network's laws
     read; with all lags 0 where it is not for the `cone` of what an action can have changed.
 

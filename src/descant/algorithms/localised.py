@@ -1,8 +1,8 @@
 """Localised: each agent climbs the shadow rewards of those near it; after Ying et al. (2023).
 
-General utilities of occupancies on a network, by tables of what an agent sees. What is learned from
-are shadow rewards, gradients of the utilities, and of those only what an action can have changed
-nearby.
+General utilities of occupancies on a network, by tables or networks of what an agent sees. What is
+learned from are shadow rewards, gradients of the utilities, and of those only what an action can
+have changed nearby.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TABLE = {
     "view": "`view` hops",
     "sharing": "own, or shared",
     "credit": "shadow reward -> return -> neighbourhood",
-    "ascent": "tables",
+    "ascent": "tables, or networks",
 }
 DOMAIN = "voter"
 """Where its command in the table of algorithms leads: it takes a network."""
@@ -36,22 +36,41 @@ class Config:
     view: int = 0
     """Hops up to which agents see states when they act."""
     sharing: Literal["own", "shared"] = "own"
-    """Whether each agent has a table of its own, or all have one."""
-    critic: Literal["cone", "mc", "td", "additive", "pairwise", "gae"] = "cone"
+    """Whether each agent has a table or network of its own, or all have one."""
+    net: Literal["auto", "table", "mlp"] = "auto"
+    """What says chances: a table, or a multilayer perceptron of the states seen; `auto` takes a
+    table where states can be counted."""
+    hidden: int = 64
+    """Units of a hidden layer, of `net mlp` and of `critic neural`."""
+    depth: int = 2
+    """Hidden layers of both."""
+    critic: Literal["cone", "mc", "td", "additive", "pairwise", "gae", "neural"] = "cone"
     """What an agent's rewards are worth from a tick on: those that followed and that the action can
     have reached (`cone`), which takes the longer the farther away they are; all that followed
     (`mc`); or what is fitted to the states and actions nearby: a table (`td`), a sum of tables
     (`additive`, or over pairs with the own, `pairwise`), generalised advantages of a table of
-    states (`gae`)."""
+    states (`gae`), a network that all share (`neural`)."""
     critic_radius: int | None = None
     """Hops up to which fitted critics read states and actions; as far as credit goes where it is
     left out."""
     trace: float = 0.9
-    """Lambda of `gae`."""
+    """Lambda of `gae` and of the targets of `neural`."""
     sweeps: int = 30
-    """Sweeps of temporal differences of `td` and `gae`."""
+    """Sweeps of temporal differences of `td` and `gae`; steps that `neural` takes on a batch."""
+    critic_rate: float = 3e-3
+    """Size of those steps."""
     baseline: bool = True
     """Subtract from returns the mean of the other scenarios at the same agent and tick."""
+    occupancy: Literal["batch", "restart", "polynomial", "kernel"] = "batch"
+    """What occupancies are estimated from: the batch, its ticks discounted; worlds of their own
+    that start anew by chance, so that no episode cuts them off; or a model of how the batch shares
+    its time among states in an order, of polynomials' exponentials or of bells."""
+    chains: int = 16
+    """Worlds of `restart`, which are walked as long as an episode."""
+    degree: int = 3
+    """Of `polynomial`."""
+    bandwidth: float = 0.1
+    """Deviation of the bells of `kernel`, in shares of the range of states."""
     memory: float = 0.0
     """Share of earlier occupancies that is kept from one update to the next; 0 takes those of the
     batch alone."""
@@ -60,9 +79,9 @@ class Config:
     luck in the one says nothing about luck in the other."""
     discount: float = 0.9
     """Discount per tick, of occupancies and returns."""
-    rate: float = 0.2
-    """Step size at the first update; steps are those of Adam, with gradients times the number of
-    agents, so that it does not depend on that."""
+    rate: float | None = None
+    """Step size at the first update; left out, 0.2 for tables and 0.003 for networks. Steps are
+    those of Adam, with gradients times the number of agents, so that it does not depend on that."""
     rate_decay: Literal["linear", "constant"] = "linear"
     """Whether the step size falls to 1 % over 95 % of training."""
     dual: Literal["closed", "ascent", "augmented", "none"] = "closed"
@@ -90,7 +109,8 @@ class Config:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
                 )
-        for name in ("rate", "largest", "cut", "dual_rate", "penalty", "dual_most"):
+        above = ("rate", "largest", "cut", "dual_rate", "penalty", "dual_most")
+        for name in (*above, "critic_rate", "bandwidth"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {value}.")
@@ -98,8 +118,11 @@ class Config:
             raise UserError(f"algorithm.memory: expected from 0 to below 1, got {self.memory}.")
         if not 0 <= self.trace <= 1:
             raise UserError(f"algorithm.trace: expected 0 to 1, got {self.trace}.")
-        if self.sweeps < 1:
-            raise UserError(f"algorithm.sweeps: expected at least 1, got {self.sweeps}.")
+        for name in ("sweeps", "chains", "degree", "hidden", "depth"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"algorithm.{name}: expected at least 1, got {getattr(self, name)}."
+                )
         if not 0 < self.discount < 1:
             raise UserError(
                 f"algorithm.discount: expected above 0 and below 1, got {self.discount}."
@@ -113,13 +136,16 @@ def make(config: Config, domain: Domain) -> Localised:
         UserError: the domain is no network, or a value cannot be used.
     """
     config.validate()
-    from descant.algorithms._localised import Localised, critic, nearby
+    from descant.algorithms._localised import Localised, critic, density, nearby
+    from descant.algorithms._localised_actors import actors
+    from descant.core.network import AbstractNetwork
     from descant.credit.links import chain
     from descant.credit.networked import AgainstOthers
     from descant.credit.schedules import Constant, Ramp
-    from descant.nets.table import Window, check_size
+    from descant.nets.table import check_size
     from descant.ops.duals import Duals
     from descant.ops.neighbourhood import heard
+    from descant.ops.restarts import Restarts
 
     network, objective = domain.network, domain.objective
     if network is None:
@@ -132,12 +158,21 @@ def make(config: Config, domain: Domain) -> Localised:
     for wanted in (objective, constraint):
         if wanted is not None:
             wanted.check(agents, states, actions)
-    window = Window(network.graph, states, config.view)
-    check_size(window, actions)
+    counted = isinstance(network, AbstractNetwork)
+    tables = counted if config.net == "auto" else config.net == "table"
+    if tables and not counted:
+        raise UserError(
+            f"algorithm.net: states of {domain.name!r} are points, which no table lists; use "
+            f"--algorithm.net mlp."
+        )
+    choosers = actors(config, network, tables=tables)
+    if tables:
+        check_size(choosers.window, actions)
     cone = config.critic == "cone"
     near = nearby(network, config.credit_radius, config.view, cone=cone, paid=objective is None)
     baseline = [AgainstOthers()] if config.baseline else []
-    rate = config.rate
+    rate = config.rate or (0.2 if tables else 3e-3)
+    restart = config.occupancy == "restart"
     return Localised(
         objective=objective,
         paid=network if objective is None else None,
@@ -146,16 +181,16 @@ def make(config: Config, domain: Domain) -> Localised:
         if config.dual == "none"
         else Duals(config.dual, config.dual_rate, config.penalty, config.dual_most),
         credit=chain(critic(config, network), near, *baseline),
-        window=window,
-        actions=actions,
+        actors=choosers,
+        restarts=Restarts(domain.env, config.chains, config.discount) if restart else None,
+        density=density(config),
         horizon=domain.env.spec.horizon,
         discount=config.discount,
-        shared=config.sharing == "shared",
         split=config.split,
         memory=config.memory,
-        largest=config.largest,
         cut=config.cut,
         heard=sum(map(heard, near.rings)) / agents - 1,
+        size=1 if counted else 4 * network.width,
         rate=Constant(level=rate)
         if config.rate_decay == "constant"
         else Ramp(start=rate, stop=0.01 * rate, end=0.95),

@@ -35,10 +35,6 @@ class AbstractCritic(AbstractOwn):
         state = states_of(rollout.observation, self.states)
         return state * self.actions + rollout.action.astype(jnp.int32)
 
-    def weighed(self, x: Float[Array, "T E N"]) -> Float[Array, "T E N"]:
-        """In units of the first tick."""
-        return x * (self.discount ** jnp.arange(x.shape[0]))[:, None, None]
-
 
 class Tables(AbstractCritic):
     """A table over all that may be nearby, at the fixed point of temporal differences on the
@@ -50,7 +46,7 @@ class Tables(AbstractCritic):
         size = self.states * self.actions
         cell = near_codes(self.pairs(rollout), self.member, size)
         table = fixed_point(cell, x, self.discount, size ** self.member.shape[1], self.sweeps)
-        return self.weighed(occupancy.at_cells(table, cell))
+        return occupancy.in_first_units(occupancy.at_cells(table, cell), self.discount)
 
 
 class Advantages(AbstractCritic):
@@ -74,7 +70,7 @@ class Advantages(AbstractCritic):
             return total, total
 
         found = jax.lax.scan(back, jnp.zeros_like(x[0]), error, reverse=True)[1]
-        return self.weighed(found)
+        return occupancy.in_first_units(found, self.discount)
 
 
 class Additive(AbstractCritic):
@@ -90,7 +86,8 @@ class Additive(AbstractCritic):
         size = self.states * self.actions
         read = entries(self.pairs(rollout), self.member, size, self.pairwise)
         wide = self.member.shape[1] * size ** (2 if self.pairwise else 1)
-        return self.weighed(least_squares(read, x, wide, self.discount, self.ridge))
+        found = least_squares(read, x, wide, self.discount, self.ridge)
+        return occupancy.in_first_units(found, self.discount)
 
 
 def fixed_point(

@@ -2,6 +2,7 @@
 leaves out, and the noise of estimates from some rollouts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -75,7 +76,8 @@ def noise(
     module = discovery.load("algorithms", "localised")
     algorithm = module.make(module.Config(credit_radius=radius, **values), domain)
     logits = jnp.log(jnp.stack([1 - known.push, known.push], axis=-1)).astype(jnp.float32)
-    learner = algorithm.init(jax.random.key(0))._replace(logits=logits)
+    learner = algorithm.init(jax.random.key(0))
+    learner = learner._replace(actor=replace(learner.actor, logits=logits))
     shadow = jnp.asarray(known.shadow)
     targets = [jnp.asarray(x, jnp.float32) for x in (known.near[radius], known.full)]
 
@@ -86,7 +88,7 @@ def noise(
         ticks = domain.env.spec.horizon
         rollout = collect(algorithm, learner, domain.env, worlds, roll_key, ticks, renew=False)[1]
         slope, _ = algorithm.slope(learner, rollout, shadow, jnp.float32(0))
-        return [jnp.sum((slope[..., 1] - x) ** 2) for x in targets]
+        return [jnp.sum((slope.logits[..., 1] - x) ** 2) for x in targets]
 
     keys = jax.random.split(jax.random.key(seed), batches)
     squares = np.mean([[float(x) for x in batch(key)] for key in keys], axis=0)

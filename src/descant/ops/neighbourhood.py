@@ -60,6 +60,16 @@ def near_codes(
     return jax.lax.scan(add, jnp.zeros(state.shape, jnp.int32), index.T[::-1])[0]
 
 
+def gathered(x: Float[Array, "*b N F"], index: Int[np.ndarray, "N K"]) -> Float[Array, "*b N F2"]:
+    """Everybody's numbers around each agent side by side, slot after slot, and in each whether
+    there is anybody: so that who has few neighbours is told from who has quiet ones."""
+    *lead, agents, _ = x.shape
+    there = jnp.broadcast_to(jnp.ones((agents, 1), x.dtype), (*lead, agents, 1))
+    told = jnp.concatenate([x, there], axis=-1)
+    wide = jnp.concatenate([told, jnp.zeros_like(told[..., :1, :])], axis=-2)
+    return wide[..., index, :].reshape(*lead, agents, -1)
+
+
 def pair_sum(
     x: Float[Array, "*b N"], centre: Int[Array, " P"], member: Int[Array, " P"]
 ) -> Float[Array, "*b N"]:

@@ -118,7 +118,7 @@ def training(
 
 def _standing(domain: Any, exact: Exact, best: Any, learner: Any) -> dict[str, Any]:
     """What a learner's policy has, exactly."""
-    logits = np.asarray(learner.logits[0], np.float64)
+    logits = np.asarray(learner.actor.logits[0], np.float64)
     push = 1 / (1 + np.exp(logits[:, :, 0] - logits[:, :, 1]))
     push = np.broadcast_to(push, (exact.agents, 2))
     occupied = exact.occupied(push).occupancy

@@ -1,0 +1,72 @@
+"""Values that networks learn, against exact Q of networks that are enumerated."""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from descant.core.types import Signal
+from descant.credit.neural import Neural
+from descant.domains.tables.world import tables
+from descant.nets.around import worth
+from descant.nets.table import Window
+from descant.ops import graphs
+from walks import AGENTS, DISCOUNT, REWARD, explained, rolled, undiscounted, walked
+
+
+@pytest.fixture(scope="module")
+def mixing():
+    return walked(tables(graphs.line(AGENTS), coupling=1.0, sharp=2.0, seed=1))
+
+
+def link(radius, **options):
+    window = Window(graphs.line(AGENTS), 2, radius)
+    make = partial(worth, window=window, told=3, hidden=32, depth=1)
+    return Neural(make=make, width=1, actions=2, discount=DISCOUNT, rate=1e-2, **options)
+
+
+def judged(walk, radius, **options):
+    """What is said of a part of a walk, and the link's state after it."""
+    neural = link(radius, **options)
+    part = jax.tree.map(lambda x: x[:, :500], replace(rolled(walk), context=()))
+    signal = Signal(part.reward, walk.reward[:, :500], part.value)
+    after, state = jax.jit(lambda s: neural(signal, part, jnp.float32(0), s))(neural.init())
+    return undiscounted(after.advantage), state
+
+
+@pytest.mark.parametrize("radius", [0, 2])
+def test_values_tend_to_the_mean_of_q_given_what_is_nearby(mixing, radius):
+    """With all in sight, Q itself; one network tells agents apart that want different things."""
+    whole, joint = mixing.whole, mixing.joint
+    values = whole.action_values(joint, REWARD)
+    truth = whole._known(joint, REWARD, values, radius, "conditional")
+    truth = truth[:, *mixing.places].transpose(1, 2, 0)[:, :500]
+    found, _ = judged(mixing, radius, trace=1.0, steps=400)
+    # The last ticks hardly know what follows.
+    fit = explained(found[:10], truth[:10])
+    assert np.all(fit > 0.95), fit
+    if radius == 0:
+        exact = mixing.values[:, :500]
+        assert np.mean(explained(found[:10], exact[:10])) < np.mean(fit), "and not Q itself"
+
+
+def test_targets_of_one_step_and_of_all(mixing):
+    """By hand on three ticks; the last one is left as it is judged."""
+    reward = jnp.array([1.0, 2.0, 4.0]).reshape(3, 1, 1)
+    value = jnp.array([10.0, 20.0, 30.0]).reshape(3, 1, 1)
+    one = link(0, trace=0.0, steps=1)._targets(value, reward)
+    whole = link(0, trace=1.0, steps=1)._targets(value, reward)
+    np.testing.assert_allclose(one.ravel(), [1 + 0.6 * 20, 2 + 0.6 * 30], rtol=1e-5)
+    np.testing.assert_allclose(whole.ravel(), [1 + 0.6 * (2 + 0.6 * 30), 2 + 0.6 * 30], rtol=1e-5)
+
+
+def test_who_is_not_there_or_far_away_is_never_read():
+    window = Window(graphs.line(AGENTS), 2, 1)
+    net = worth(jax.random.key(0), window, 3, hidden=8, depth=1)
+    told = jnp.ones((1, AGENTS, 3))
+    slope = jax.jacobian(lambda x: net(x)[0])(told)
+    felt = np.abs(np.asarray(slope)[:, 0]).sum(axis=-1) > 0
+    assert felt.tolist() == [[True, True, False], [True, True, True], [False, True, True]]
