@@ -7,6 +7,8 @@ import pytest
 from builders import SMALL
 from descant.algorithms import mappo
 from descant.core.errors import UserError
+from descant.domains import matrix
+from descant.nets.mlp import Leaning
 from descant.nets.policy import Independent, InOrder
 from descant.testing.contracts import check_algorithm
 from descant.train.loop import begin, iterate, plan
@@ -27,6 +29,39 @@ def test_agents_choose_in_turn_where_there_is_something_to_take():
     assert isinstance(head(TOY, order="in-turn").actor, InOrder)
     assert isinstance(head(TOY, order="together").actor, Independent)
     assert isinstance(head(TOY, net="mlp").actor, Independent)
+
+
+GAME = matrix.make(matrix.Config(game="random", agents=3, actions=4))
+
+
+@pytest.mark.parametrize("net", ["linear", "mlp", "gru"])
+def test_agents_begin_as_undecided_as_asked_for(net):
+    """In a game without states the spread is the deviation of the initial logits themselves."""
+    plain = replace(SMALL, net=net)
+    _, observation = GAME.env.reset(jax.random.key(0))
+
+    def logits(config):
+        algorithm = mappo.make(config, GAME)
+
+        def one(key):
+            policy = algorithm.policy(algorithm.init(key))
+            tick = replace(observation, memory=policy.begin())
+            return policy.net(policy.listen(tick))
+
+        return jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), 400))
+
+    undecided, decided = logits(plain), logits(replace(plain, spread=1.5))
+    assert float(jnp.std(undecided)) < 0.05
+    assert float(jnp.std(decided)) == pytest.approx(1.5, rel=0.05)
+    # Biases are agents' own, and all else begins as without them.
+    assert abs(float(jnp.corrcoef(decided[:, 0, 0], decided[:, 1, 0])[0, 1])) < 0.2
+    learner = jax.eval_shape(mappo.make(plain, GAME).init, jax.random.key(0))
+    assert not isinstance(learner.actor.net, Leaning)
+
+
+def test_agents_of_any_number_have_no_biases_of_their_own():
+    with pytest.raises(UserError, match=r"^algorithm.spread: the pointer network is for agents of"):
+        mappo.make(replace(SMALL, spread=1.0), TOY)
 
 
 ADVISED = replace(SMALL, order="in-turn", heed=0.0)
@@ -73,6 +108,8 @@ def test_who_cannot_ask_the_model_is_refused(changes, toy, sentence):
         ({"rate": float("nan")}, "rate"),
         ({"discount": 1.5}, "discount"),
         ({"entropy": -0.1}, "entropy"),
+        ({"spread": -1.0}, "spread"),
+        ({"spread": float("inf")}, "spread"),
     ],
 )
 def test_values_out_of_range_are_named(changes, name):

@@ -107,6 +107,14 @@ def test_a_critic_alone_sees_one_view():
     assert float(critic(observation, view)) != float(critic(observation, view + 1.0))
 
 
+def test_leanings_stand_whatever_is_seen():
+    net = mlp.per_agent(KEY, SPEC, hidden=8, depth=1, embedding=4)
+    leaning = mlp.leaning(KEY, net, SPEC, 2.0)
+    for observation in (one(0), one(1)):
+        np.testing.assert_allclose(leaning(observation) - net(observation), leaning.bias, atol=1e-5)
+    assert leaning.bias.shape == (SPEC.agents, SPEC.actions)
+
+
 class TestOwners:
     """Agents with weights of their own."""
 

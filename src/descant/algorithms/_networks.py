@@ -32,6 +32,7 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
     owners = _owners(config, spec)
 
     def make(key):
+        lean = jax.random.fold_in(key, 1)
         if config.net == "gru":
             sees = recurrent.own(spec)
             net = recurrent.listener(key, sees, "actor", config.hidden, spec.actions, owners=owners)
@@ -44,6 +45,8 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
                 embedding=config.embedding,
                 owners=owners,
             )
+        if config.spread:
+            net = mlp.leaning(lean, net, spec, config.spread)
         if not spec.continuous:
             return Independent(net=net, correlated=config.order == "correlated")
         deviation = jnp.full((len(owners or (0,)), spec.actions), jnp.log(config.deviation))
@@ -75,6 +78,11 @@ def _pointing(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolic
         raise UserError(
             f"algorithm.net: pointer chooses among entities, and actions of {domain.name!r} name "
             f"none; use --algorithm.net mlp."
+        )
+    if config.spread:
+        raise UserError(
+            "algorithm.spread: the pointer network is for agents of any number, who have no biases "
+            "of their own; those take --algorithm.net mlp, linear or gru."
         )
     if config.sharing != "shared":
         raise UserError(

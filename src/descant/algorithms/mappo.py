@@ -57,6 +57,9 @@ class Config:
     """Hidden layers of `mlp`."""
     embedding: int = 16
     """Width of the agent-index embedding of `mlp`."""
+    spread: float = 0.0
+    """Deviation of what each agent leans to at first, whatever it sees: a bias of its own on its
+    logits, or on its aim where actions are points; 0 gives nobody one (not for `pointer`)."""
     chunk: int = 16
     """Ticks in a row through which `gru` learns what to remember, as many of them as divide a
     rollout evenly; 0 for all of a rollout."""
@@ -122,12 +125,13 @@ class Config:
             "embedding",
             "chunk",
             "enough",
+            "spread",
             "crowd",
             "minibatches",
             "entropy",
             "entropy_stop",
         ):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(
                     f"algorithm.{name}: expected at least 0, got {getattr(self, name)}."
                 )

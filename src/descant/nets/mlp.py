@@ -182,6 +182,25 @@ def per_agent(
     )
 
 
+class Leaning(eqx.Module):
+    """A network of logits with a bias of each agent's own, so that agents that share weights and
+    see the same may still want different things."""
+
+    net: Callable[[Observation], Float[Array, "N A"]]
+    bias: Float[Array, "N A"]
+
+    def __call__(self, observation: Observation) -> Float[Array, "N A"]:
+        """Logits."""
+        return self.net(observation) + self.bias
+
+
+def leaning(
+    key: Key, net: Callable[[Observation], Float[Array, "N A"]], spec: Spec, spread: float
+) -> Leaning:
+    """With biases drawn from a normal distribution of this deviation."""
+    return Leaning(net, spread * jax.random.normal(key, (spec.agents, spec.actions)))
+
+
 class Flat(eqx.Module):
     """A critic on one row with everything in it."""
 
