@@ -41,7 +41,7 @@ MAY_IMPORT = {
 }
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping"}
 WORK = {"reproduce._common.work", "reproduce._compare.work", "reproduce.utilities._work"}
-WORK |= {"reproduce.maipg._noise"}
+WORK |= {"reproduce.maipg._noise", "reproduce.maipg._learning"}
 """What trains and measures; the rest of `reproduce` plans and shows."""
 LIGHT = [
     *("core.discovery", "core.errors", "core.schema", "presets", "train.config"),

@@ -9,6 +9,7 @@ import pytest
 
 from builders import SMALL
 from descant.algorithms import _settings, coma, maipg, mappo, mean_field
+from descant.algorithms._action_critic import variance_left
 from descant.core.domain import Domain
 from descant.domains import matrix
 from descant.train.collect import collect, open_worlds
@@ -166,6 +167,62 @@ def test_actors_climb_a_value_at_what_it_remembers(echoed):
     right = asked(rollout)
     slope = pulled(jnp.zeros_like(right))
     assert float(jnp.max(jnp.sum(slope * right, axis=-1))) < -1e-3
+
+
+class TestVarianceLeft:
+    """On made-up ticks: a state's value, an action's, and noise."""
+
+    def ticks(self, skill, about_states):
+        keys = jax.random.split(KEY, 4)
+        state, noise = (jax.random.normal(key, (4000,)) for key in keys[:2])
+        taken = jax.random.normal(keys[2], (4000,))
+        others = jax.random.normal(keys[3], (4000, 8))
+        known = about_states * state
+        value, drawn = known + skill * taken, known[:, None] + skill * others
+        return variance_left(taken + noise, value, drawn, jnp.ones(4000))
+
+    def test_a_value_of_actions_leaves_the_noise(self):
+        found = self.ticks(skill=1.0, about_states=0.0)
+        assert float(found["variance_left"]) == pytest.approx(0.5, abs=0.05)
+        assert float(found["variance_left_centred"]) == pytest.approx(0.5, abs=0.05)
+
+    def test_what_is_known_of_states_counts_only_as_the_formula_reads(self):
+        found = self.ticks(skill=1.0, about_states=3.0)
+        assert float(found["variance_left"]) == pytest.approx(0.5 + 9 / 2, rel=0.1)
+        assert float(found["variance_left_centred"]) == pytest.approx(0.5, abs=0.05)
+
+    def test_who_knows_nothing_of_actions_leaves_all(self):
+        found = self.ticks(skill=0.0, about_states=3.0)
+        assert float(found["variance_left_centred"]) == pytest.approx(1.0, abs=1e-3)
+
+    def test_ticks_in_which_nobody_acts_do_not_count(self):
+        wild = jnp.array([1.0, -1.0, 1e6])
+        found = variance_left(
+            wild, jnp.zeros(3), jnp.zeros((3, 2)), counts=jnp.array([1.0, 1.0, 0.0])
+        )
+        assert float(found["variance_left"]) == pytest.approx(1.0)
+
+
+def test_what_a_value_leaves_is_measured_before_it_learns():
+    """In a game that pays the same each time, a value of joint actions comes to know nearly all;
+    what it leaves of a rollout is told by what it knew before."""
+    domain = matrix.make(matrix.Config(game="table5a"))
+    base = mappo.Config(
+        net="mlp", order="together", hidden=8, critic_epochs=100, minibatch=32, critic_rate=1e-2
+    )
+    critic = _settings.Critic(hidden=16, depth=1)
+    config = maipg.Config(base=base, critic=critic, mixer="joint", nu=0.0)
+    algorithm = maipg.make(config, domain)
+    learner, rollout = learner_and_rollout(algorithm, domain, rollouts=128, steps=1)
+
+    @jax.jit
+    def twice(learner):
+        now, first = algorithm.update(learner, rollout, jnp.float32(0), KEY)
+        return first, algorithm.update(now, rollout, jnp.float32(0), KEY)[1]
+
+    first, second = twice(learner)
+    assert float(first["variance_left_centred"]) > 0.9
+    assert float(second["variance_left_centred"]) < 0.1
 
 
 def test_the_copy_lags(given):

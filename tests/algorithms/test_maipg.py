@@ -13,6 +13,7 @@ from descant.ascent.together import flatten
 from descant.core.algorithm import each_tick
 from descant.core.errors import UserError
 from descant.core.types import Signal
+from descant.credit.schedules import Given
 from descant.domains import particle
 from descant.testing.contracts import check_algorithm
 from toys import balance
@@ -32,6 +33,7 @@ def particles(**changes):
         (particles(push="force"), "mlp", {"mixer": "sum"}),
         (particles(), "gru", {"following": "sampled", "noise": False}),
         (particles(push="force"), "gru", {"following": "best"}),
+        (particles(), "mlp", {"mixer": "joint"}),
         (TOY, "pointer", {"measured": True}),
         (TOY, "mlp", {"guide": (0.9, 0.5), "hard": False, "stop": 0.1}),
     ],
@@ -55,6 +57,29 @@ def test_what_is_in_it():
     guided = maipg.make(replace(CONFIG, guide=(0.9, 0.5)), TOY)
     assert isinstance(guided.ascent.terms[-1], Guidance)
     assert guided.actions.weight is not None
+
+
+def test_a_weight_may_be_data():
+    """Of one program, at 0, it is the algorithm whose value nobody climbs."""
+    # Nothing keeps the actor near the policy that made up this rollout.
+    at = maipg.weighted(replace(CONFIG, base=replace(SMALL, trust=None)), TOY)
+    given = rollout(agents=3)
+    luck = jax.random.uniform(jax.random.key(1), given.log_prob.shape)
+    given = replace(given, probes={**given.probes, "luck": luck})
+
+    @jax.jit
+    def actor(weight, key):
+        algorithm = at(None) if weight is None else at(Given(level=weight))
+        learner = algorithm.init(key)
+        return algorithm.update(learner, given, jnp.float32(0), key)[0].actor
+
+    plain, none, half = (actor(w, jax.random.key(0)) for w in (None, 0.0, 0.5))
+    for a, b in zip(jax.tree.leaves(plain), jax.tree.leaves(none), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert any(
+        float(jnp.max(jnp.abs(a - b))) > 1e-4
+        for a, b in zip(jax.tree.leaves(none), jax.tree.leaves(half), strict=True)
+    )
 
 
 def test_under_full_guidance_nothing_else_is_climbed():

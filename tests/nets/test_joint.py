@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builders import SPEC, Tabular, shaken
 from descant.core.types import Observation, World
-from descant.nets.joint import Apart, Dueling, Mixed, greedy, taken, utilities
+from descant.nets.joint import Apart, Dueling, Mixed, greedy, taken, utilities, whole
 from descant.nets.mixing import duplex, mixer
 
 JOINT = jnp.array(list(itertools.product(range(2), repeat=3)))
@@ -61,10 +61,11 @@ def joints():
         "apart": Apart(net),
         "mixed": Mixed(net, mixer(key, SPEC, "monotone")),
         "dueling": Dueling(net, duplex(key, SPEC)),
+        "whole": whole(key, SPEC, hidden=8),
     }
 
 
-@pytest.mark.parametrize("name", ["apart", "mixed", "dueling"])
+@pytest.mark.parametrize("name", ["apart", "mixed", "dueling", "whole"])
 def test_what_a_resting_agent_would_do_counts_nothing(name):
     joint = jax.jit(lambda *given: joints()[name](*given))
     one, other = jax.nn.one_hot(jnp.array([[0, 1, 0], [0, 1, 1]]), 2)

@@ -10,6 +10,7 @@ from descant.reproduce._common.jobs import Job, Rules, Score, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.targets import Target
 from descant.reproduce._compare.jobs import Learn, Noise
+from descant.reproduce.maipg._games import Learn as Games
 from descant.reproduce.maipg.ablation import Gradients
 from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
@@ -49,12 +50,14 @@ def result(job: Job) -> dict[str, Any]:
     if isinstance(job, Measure):
         record = MEASURED[job.what](dict(job.values), random)
         return {"kind": "utilities", "what": job.what, "seconds": 1.0, "record": record}
+    if isinstance(job, Games):
+        return {"kind": "games", "seconds": 1.0, "record": _learnt_games(job, random)}
     if isinstance(job, Gradients):
-        return _gradients(job, random)
+        return _along(job, random)
     return {"kind": "variance", "seconds": 1.0, "record": _noise(job.agents, random)}
 
 
-def _gradients(job: Gradients, random: np.random.Generator) -> dict[str, Any]:
+def _along(job: Gradients, random: np.random.Generator) -> dict[str, Any]:
     """A noisy gradient of the return and a steady one of a value, at an angle."""
     each = np.array([[[1.0, 0.0], [0.0, 0.001]], [[0.02, 0.015], [0.015, 0.03]]])
     shape = (2, len(job.iterations), job.train.settings.seeds, 1, 1)
@@ -85,6 +88,16 @@ def _learned(job: Learn, random: np.random.Generator) -> dict[str, Any]:
         "steps": 40 * (servers if name == "happo" else 1),
         "asks": ["model"] if name == "dgpg" else [],
     }
+
+
+def _learnt_games(job: Games, random: np.random.Generator) -> dict[str, Any]:
+    """Payoffs that hang on the game and the seed, and a little on the weight."""
+    shape = (len(job.spreads), len(job.worlds), job.seeds, 1)
+    outcome = random.choice([0.0, 0.5, 1.0, 2.0], size=shape)
+    pays = outcome - 0.01 * np.array(job.weights)
+    chance = np.full(pays.shape, 0.95)
+    best = [2.0] * len(job.worlds)
+    return {"pays": pays.tolist(), "chance": chance.tolist(), "best": best}
 
 
 def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
@@ -148,6 +161,8 @@ def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:
             "validation": judged,
             "won": (1 - entropy / 2 + random.normal(0, 0.05, (total, seeds))).tolist(),
             "success": (1 - entropy / 2 + random.normal(0, 0.05, (total, seeds))).tolist(),
+            "variance_left": (1.5 - entropy / 4).tolist(),
+            "variance_left_centred": (0.9 - entropy / 4).tolist(),
         },
         "seconds": [one] * total,
         "starts": [{"seconds": 12 + one * total, "iterating": one * total, "peak_bytes": 2**30}],

@@ -19,7 +19,7 @@ from descant.credit.probes import Luck
 from descant.nets import recurrent
 from descant.nets.beside import Beside
 from descant.ops import moments
-from descant.ops.losses import huber, masked_mean
+from descant.ops.losses import huber, masked_mean, masked_moments
 from descant.ops.policies import rows
 from descant.ops.returns import lambda_returns
 from descant.ops.targets import lag
@@ -27,6 +27,11 @@ from descant.ops.targets import lag
 AT_ONCE = 256
 """Ticks that are judged at once where nothing is learnt: hidden numbers of all would fill memory.
 """
+
+
+TICKS, DRAWS = 256, 8
+"""Ticks of a rollout, and other joint actions at each, at which a critic that is climbed is asked
+how much of the advantages it knows."""
 
 
 class Judge(eqx.Module):
@@ -169,12 +174,63 @@ class Factorised(Learned):
     ) -> Float[Array, " V"]:
         return net(observation, action)
 
+    def foresight(
+        self,
+        state: Judge,
+        actor: AbstractPolicy,
+        rollout: Rollout,
+        advantage: Float[Array, "T E V"],
+        key: Key,
+    ) -> dict[str, Scalar]:
+        r"""$R_{Var} = \mathrm{Var}(A - Q) / \mathrm{Var}(A)$, MAIPG (2024), section 5.2: as it
+        reads, and with $Q - \mathbb{E}_{a \sim \pi} Q$, as an action is judged within its state."""
+        which, drawn = jax.random.split(key)
+        ticks = flatten((rollout.observation, rollout.action, jnp.mean(advantage, axis=-1)))
+        asked = jax.random.permutation(which, len(ticks[2]))[:TICKS]
+        observation, action, advantage = jax.tree.map(lambda x: x[asked], ticks)
+
+        def said(observation, action, key):
+            draw = lambda key: actor.sample(actor.listen(observation), key)[0]  # noqa: E731
+            others = jax.vmap(draw)(jax.random.split(key, DRAWS))
+            every = rows(jnp.concatenate([action[None], others]), observation.mask.shape[-1])
+            seen = recurrent.listen(state.net, observation)
+            return jnp.sum(jax.vmap(self.judge, (None, None, 0))(state.net, seen, every), axis=-1)
+
+        _, deviation = self.lesson.fit.scale(state.values)
+        keys = jax.random.split(drawn, len(asked))
+        value = deviation * jax.vmap(said)(observation, action, keys)
+        counts = jnp.any(observation.active, axis=-1).astype(jnp.float32)
+        return variance_left(advantage, value[:, 0], value[:, 1:], counts)
+
     def term(self, state: Judge, unit: Scalar | float) -> Term | None:
         if self.weight is None:
             return None
         _, deviation = self.lesson.fit.scale(state.values)
         unit = deviation / unit if self.in_advantages else deviation
         return self.make_term(value=state.net, weight=self.weight, unit=unit)
+
+
+def variance_left(
+    advantage: Float[Array, " B"],
+    value: Float[Array, " B"],
+    others: Float[Array, "B K"],
+    counts: Float[Array, " B"],
+) -> dict[str, Scalar]:
+    """The share of the variance of advantages that is left without a value of the actions taken:
+    the value as it is, and less its mean over actions drawn anew."""
+
+    def variance(x):
+        return masked_moments(x, counts)[1]
+
+    centre = jnp.mean(others, axis=-1)
+    # The mean of some draws is off by this much; what that adds to the variance is no fault of the
+    # value.
+    off = masked_mean(jnp.var(others, axis=-1, ddof=1), counts) / others.shape[-1]
+    whole = jnp.maximum(variance(advantage), 1e-12)
+    return {
+        "variance_left": variance(advantage - value) / whole,
+        "variance_left_centred": (variance(advantage - value + centre) - off) / whole,
+    }
 
 
 class Counterfactual(Learned):

@@ -127,6 +127,18 @@ class AbstractActionCritic(eqx.Module):
     ) -> tuple[PyTree, dict[str, Scalar]]:
         """Learn from a rollout, before the actor does."""
 
+    def foresight(
+        self,
+        state: PyTree,
+        actor: AbstractPolicy,
+        rollout: Rollout,
+        advantage: Float[Array, "T E V"],
+        key: Key,
+    ) -> dict[str, Scalar]:
+        """What to record of how it judges a rollout that it has not learnt from yet; advantages are
+        the critic of ticks', in units of reward."""
+        return {}
+
     def read(
         self, state: PyTree, actor: AbstractPolicy, rollout: Rollout
     ) -> Mapping[str, Float[Array, "T E N *_"]]:
@@ -208,9 +220,11 @@ class ActorCritic(AbstractAlgorithm):
     ) -> tuple[Learner, dict[str, Scalar]]:
         actor_key, critic_key = jax.random.split(key)
         rollout = self._advised(rollout)
+        unread = rollout
         actions, rollout, told = self._asked(learner, rollout, progress, key)
         now, evidence, said = self._weighed(learner, actions, rollout, progress, key)
         signal, credit = now.credit(_unjudged(rollout), rollout, progress, learner.credit)
+        told |= self._foresight(learner, unread, signal.target - unread.value, key)
         ascent = now._climbing(actions, signal.unit)
         actor, actor_state, metrics = ascent(
             learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
@@ -247,6 +261,15 @@ class ActorCritic(AbstractAlgorithm):
             learner.actions, learner.actor, rollout, progress, jax.random.fold_in(key, 3)
         )
         return state, self._read(replace(learner, actions=state), rollout), told
+
+    def _foresight(
+        self, learner: Learner, rollout: Rollout, advantage: Float[Array, "T E V"], key: Key
+    ) -> dict[str, Scalar]:
+        """How the critic of actions judges what it has not learnt from."""
+        if self.actions is None:
+            return {}
+        key = jax.random.fold_in(key, 4)
+        return self.actions.foresight(learner.actions, learner.actor, rollout, advantage, key)
 
     def _read(self, learner: Learner, rollout: Rollout) -> Rollout:
         """The rollout with what the critic of actions says of it, and remembers at its ticks."""

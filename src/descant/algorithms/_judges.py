@@ -31,6 +31,8 @@ def factorised(config: "maipg.Config", domain: Domain, fit: Fit) -> Factorised:
     def make(key: Key):
         net_key, mix_key = jax.random.split(key)
         width = config.critic.hidden
+        if config.mixer == "joint":
+            return joint.whole(net_key, spec, **sizes)
         mixer = mixing.mixer(mix_key, spec, config.mixer, embed=config.embed, hidden=width)
         if spec.continuous:
             who = "judge" if config.base.net == "gru" else None

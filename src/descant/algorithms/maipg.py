@@ -13,6 +13,8 @@ from descant.algorithms import _settings, dgpg, mappo
 from descant.core.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from descant.algorithms._actor_critic import ActorCritic
     from descant.core.algorithm import Schedule
     from descant.core.domain import Domain
@@ -39,8 +41,9 @@ class Config:
     measured: bool = False
     """Whether the weight is measured while learning instead: noise and bias of the two gradients
     say which weight errs least."""
-    mixer: Literal["monotone", "sum"] = "monotone"
-    """How utilities make the team's value: as in QMIX, or as in VDN."""
+    mixer: Literal["monotone", "sum", "joint"] = "monotone"
+    """How utilities make the team's value: as in QMIX, as in VDN, or not at all, one network seeing
+    the joint action as a whole."""
     embed: int = 64
     """Units of the mixer."""
     scale: Literal["advantages", "rewards"] = "advantages"
@@ -92,33 +95,48 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: agents choose in order, or a value of the configuration cannot be used.
     """
-    config.validate()
+    at = weighted(config, domain)
     if config.guide is not None and domain.model is None:
         raise UserError(
             f"algorithm.guide: {domain.name!r} has no analytic model to ask; without the option, "
             "MAIPG needs none."
         )
-    why = "MAIPG climbs a value of everybody's action"
-    _settings.check_together(config.base, domain, why)
-    from descant.algorithms._judges import factorised
     from descant.ascent.weigher import Weigher, least_error
-    from descant.credit.links import Scale, chain
     from descant.credit.schedules import Ramp
-
-    base = mappo.make(config.base, domain)
-    critic = factorised(config, domain, base.fit)
-
-    def at(weight: Schedule) -> ActorCritic:
-        credit = chain(base.credit, Scale(taken=weight, whole=False))
-        return replace(base, credit=credit, actions=replace(critic, weight=weight))
 
     planned = Ramp(start=config.nu, stop=config.last)
     if config.measured:
         ticks = SAMPLES * config.base.minibatch
         weigher = Weigher(guided=at, rule=least_error, ticks=ticks, name="nu")
         return replace(at(planned), weigher=weigher)
-    out = at(planned) if config.nu or config.last else replace(base, actions=critic)
+    out = at(planned if config.nu or config.last else None)
     if config.guide is None:
         return out
     start, stop = config.guide
     return dgpg.guide(dgpg.Config(base=config.base, start=start, stop=stop), out, domain)
+
+
+def weighted(config: Config, domain: Domain) -> Callable[[Schedule | None], ActorCritic]:
+    """The algorithm by the weight of the value's gradient, which may be data of a compiled program
+    (`credit.schedules.Given`); where there is none, the value is learnt and nobody climbs it.
+
+    Raises:
+        UserError: as for `make`.
+    """
+    config.validate()
+    why = "MAIPG climbs a value of everybody's action"
+    _settings.check_together(config.base, domain, why)
+    from descant.algorithms._judges import factorised
+    from descant.credit.links import Scale, chain
+
+    base = mappo.make(config.base, domain)
+    critic = factorised(config, domain, base.fit)
+
+    def at(weight: Schedule | None) -> ActorCritic:
+        actions = replace(critic, weight=weight)
+        if weight is None:
+            return replace(base, actions=actions)
+        credit = chain(base.credit, Scale(taken=weight, whole=False))
+        return replace(base, credit=credit, actions=actions)
+
+    return at

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from descant.core.types import Key, Observation, Scalar, Spec
 from descant.nets.mixing import Duplex
-from descant.nets.mlp import PerAgent, per_agent, whole_view
+from descant.nets.mlp import Layers, PerAgent, layers, per_agent, whole_size, whole_view
 from descant.ops.ordering import best
 from descant.ops.policies import ILLEGAL
 
@@ -62,6 +62,24 @@ class Dueling(AbstractJoint):
         utility, most = taken(self.utilities(observation), action, observation)
         acted = action * observation.active[:, None]
         return self.mixer(utility, whole_view(observation), most, acted)[None]
+
+
+class Whole(eqx.Module):
+    """One network of all there is to see and of everybody's action, made of no utilities; Lowe et
+    al. (2017), section 4.1."""
+
+    body: Layers
+
+    def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
+        """One value; agents that rest count as if they did nothing."""
+        acted = action * observation.active[:, None]
+        return self.body(jnp.concatenate([whole_view(observation), acted.reshape(-1)]))
+
+
+def whole(key: Key, spec: Spec, *, hidden: int = 64, depth: int = 2) -> Whole:
+    """`depth` hidden layers of `hidden` units."""
+    sizes = [whole_size(spec) + spec.agents * spec.actions, *[hidden] * depth, 1]
+    return Whole(layers(key, sizes, activation=jax.nn.relu, last=0.1))
 
 
 def taken(

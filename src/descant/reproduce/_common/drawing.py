@@ -147,8 +147,9 @@ def _draw_panel(canvas: Canvas, axes: "Axes", panel: Panel) -> None:
         if mean.size == 1:
             dots(axes, list(x), list(mean), curve.colour, filled=True)
         means.append(mean[np.isfinite(mean)])
+    first = min(curve.iteration[0] for curve in panel.curves)
     last = max(curve.iteration[-1] for curve in panel.curves)
-    axes.set_xlim(min(1, last - 1), last)
+    axes.set_xlim(min(first, last - 1), last)
     for curve in panel.curves:
         if curve.published is not None:
             dots(axes, [float(last)], [curve.published], curve.colour, filled=False, marker="D")
