@@ -67,12 +67,15 @@ def learn(
 
     games = jax.tree.map(lambda *x: jnp.stack(x), *(domain.env for domain in domains))
     keys = jax.random.split(jax.random.key(0), (len(worlds), seeds))
-    every = jax.vmap(one, (None, None, 0, None))
-    every = jax.vmap(every, (None, None, None, 0))
-    every = jax.vmap(every, (None, 0, None, 0))
-    every = jax.jit(jax.vmap(every, (0, None, None, None)))
-    found = jax.device_get(every(jnp.asarray(spreads), games, jnp.asarray(weights), keys))
-    pays, chance = (np.asarray(x, np.float64).tolist() for x in found)
+    shape = len(spreads), len(worlds), seeds, len(weights)
+    spread, game, seed, weight = np.indices(shape).reshape(4, -1)
+    found = jax.jit(jax.vmap(one))(
+        jnp.asarray(spreads)[spread],
+        jax.tree.map(lambda x: x[game], games),
+        jnp.asarray(weights)[weight],
+        keys[game, seed],
+    )
+    pays, chance = (np.asarray(x, np.float64).reshape(shape).tolist() for x in found)
     best = [float(payoffs(world).max()) for world in worlds]
     return {"pays": pays, "chance": chance, "best": best}
 
