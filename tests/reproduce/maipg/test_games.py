@@ -61,11 +61,21 @@ def test_losing_at_inner_weights_is_said():
         result["record"]["pays"] = np.ones_like(np.array(result["record"]["pays"])).tolist()
 
     lost, kept = (shown("maipg.fig1", change) for change in (lose, level))
-    assert "in 0 of 16 cells (size, mixer, spread): not met" in lost.findings[0]
-    assert "clearly lose more" in lost.findings[0]
-    assert all(row[3].mean == pytest.approx(10.0) for row in lost.tables[0].rows)
-    assert "in 16 of 16 cells (size, mixer, spread): met" in kept.findings[0]
-    assert "no cell clearly loses more" in kept.findings[0]
+    assert "10.0 [10.0, 10.0] % at 0.25" in lost.findings[0]
+    assert lost.findings[0].endswith("Criterion: not met.")
+    assert "and clear failures are 16: 2 x 3 monotone at spread 0.01" in lost.findings[1]
+    assert kept.findings[0].endswith("Criterion: met.")
+    assert "16 meet the criterion by the means" in kept.findings[1]
+    assert {row[-1] for row in kept.tables[0].rows} == {"yes"}
+
+
+def test_what_is_noisy_is_unclear():
+    losses = np.zeros((20, 5))
+    losses[:, 1] = np.linspace(-10, 14, 20)
+    assert fig1._standing(losses) == "unclear"
+    losses[:, 1] = np.linspace(1.9, 2.1, 20)
+    assert fig1._standing(losses) == "no"
+    assert fig1._standing(-losses) == "yes"
 
 
 def test_the_optimum_is_a_negative_loss():

@@ -170,7 +170,7 @@ def _table(scale: Scale, found: "Found") -> Table:
         for value in VALUES:
             rows.append(
                 (
-                    *(str(case[0]), number(case[1], 2), value),
+                    *(f"{case[0]} agents, {value}", f"{case[1]:g}"),
                     *(
                         cell
                         for kind in ("centred", "raw")
@@ -185,14 +185,14 @@ def _table(scale: Scale, found: "Found") -> Table:
         "table",
         "Var(A − Q) / Var(A)",
         (
-            *("agents", "nu", "value"),
+            *("value", "nu"),
             *("centred, median before convergence", "centred, % of updates below 1"),
             *("raw, median before convergence", "raw, % of updates below 1"),
         ),
         tuple(rows),
         f"After the first {percent(BURN_IN, 0)} of training; intervals over seeds.",
         decimals=2,
-        words=3,
+        words=2,
     )
 
 
@@ -204,7 +204,7 @@ def _figure(key: str, kind: str, scale: Scale, found: "Found"):
             left = _left(kind, case, value, scale, found)
             every = found.trained(_run(*case, value, scale)).iterations
             lines.append(Curve(value, every[-len(left) :], left, colour))
-        title = f"{case[0]} agents, nu = {number(case[1], 2)}"
+        title = f"{case[0]} agents, nu = {case[1]:g}"
         panels.append(Panel(title, tuple(lines), (("1", 1.0),)))
     return curves(
         key,
@@ -233,12 +233,13 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     )
     for case in _cases(scale):
         said = [_said(case, value, scale, found) for value in VALUES]
-        yield f"{case[0]} agents, nu = {number(case[1], 2)}: {'; '.join(said)}."
+        yield f"{case[0]} agents, nu = {case[1]:g}: {'; '.join(said)}."
         for value in FACTORISED:
             gap = gaps[case, value]
+            clear = verdict(gap) != "no clear difference"
             yield (
-                f"{case[0]} agents, nu = {number(case[1], 2)}: a joint value leaves "
-                f"{told(gap, 3)} more than a {value} of utilities, which is {verdict(gap)}."
+                f"{case[0]} agents, nu = {case[1]:g}: a joint value leaves {told(gap, 3)} more "
+                f"than a {value} mixer's, {'a' if clear else 'no'} clear difference."
             )
     yield from _raw(scale, found)
 

@@ -147,18 +147,19 @@ def _shares(scale: Scale, found: "Found") -> Table:
     for game, letter in GAMES:
         theirs = counted(printed(game), MIDDLE[game])
         shares = (100 * theirs[name] for name in NAMES)
-        rows.append((letter, "the paper", float(printed(game).mean()), *shares))
+        mean = float(printed(game).mean())
+        rows.append((f"({letter}), the paper", "not said", mean, *shares))
         for other, _, mixer, spread in _cases():
             if other == game:
                 paid = _paid(game, mixer, spread, scale, found)
                 ours = _measured(paid, MIDDLE[game])
                 shares = (_hundred(ours[name]) for name in NAMES)
                 mean = over(paid.mean(axis=1))
-                rows.append((letter, _label(mixer, spread), mean, *shares))
+                rows.append((f"({letter}), {mixer}", f"{spread:g}", mean, *shares))
     return Table(
         "table",
         "Outcomes over all weights",
-        ("game", "whose", "mean payoff", *(f"{name}, %" for name in NAMES.values())),
+        ("game", "spread", "mean payoff", *(f"{name}, %" for name in NAMES.values())),
         tuple(rows),
         "Spread: deviation of initial logits.",
         decimals=2,
@@ -272,7 +273,7 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     yield (
         f"Agents that begin with preferences (spread {number(DECIDED, 0)}) end as the paper's do "
         f"in {kept} of {len(checks)} shares (game, mixer, quantity): {met(kept == len(checks))}. "
-        f"Of {sure} shares the whole interval counts as reproduced."
+        f"The whole interval of {sure} of them counts as reproduced."
     )
     ours, theirs = zip(
         *((c.ours.mean, c.theirs) for c in checks if c.name == "by seed"), strict=True
