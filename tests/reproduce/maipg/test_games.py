@@ -61,7 +61,7 @@ def test_losing_at_inner_weights_is_said():
         result["record"]["pays"] = np.ones_like(np.array(result["record"]["pays"])).tolist()
 
     lost, kept = (shown("maipg.fig1", change) for change in (lose, level))
-    assert "10.0 [10.0, 10.0] % at 0.25" in lost.findings[0]
+    assert "10.00 [10.00, 10.00] % at 0.25" in lost.findings[0]
     assert lost.findings[0].endswith("Criterion: not met.")
     assert "and clear failures are 16: 2 x 3 monotone at spread 0.01" in lost.findings[1]
     assert kept.findings[0].endswith("Criterion: met.")
