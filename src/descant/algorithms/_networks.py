@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+import jax
 import jax.numpy as jnp
 
 from descant.core.algorithm import AbstractPolicy
@@ -32,7 +33,6 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
     owners = _owners(config, spec)
 
     def make(key):
-        lean = jax.random.fold_in(key, 1)
         if config.net == "gru":
             sees = recurrent.own(spec)
             net = recurrent.listener(key, sees, "actor", config.hidden, spec.actions, owners=owners)
@@ -46,7 +46,7 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
                 owners=owners,
             )
         if config.spread:
-            net = mlp.leaning(lean, net, spec, config.spread)
+            net = mlp.leaning(jax.random.fold_in(key, 1), net, spec, config.spread)
         if not spec.continuous:
             return Independent(net=net, correlated=config.order == "correlated")
         deviation = jnp.full((len(owners or (0,)), spec.actions), jnp.log(config.deviation))
