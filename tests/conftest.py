@@ -33,6 +33,7 @@ CHECKED = (
     *(f"algorithms._{name}" for name in ("actor_critic", "action_critic", "judges", "value")),
     *("train.collect", "train.loop", "evaluate.episodes"),
     *("algorithms._localised", "algorithms._localised_actors", "evaluate.objectives"),
+    *("evaluate.layout", "evaluate.networks"),
 )
 assert not any(name.startswith("descant.") for name in sys.modules), "imported before the hook"
 install_import_hook([f"descant.{name}" for name in CHECKED], "beartype.beartype")

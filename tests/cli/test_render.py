@@ -58,25 +58,28 @@ OBJECTIVE = {
     "exact": True,
     "value": 0.39811,
     "groups": {"kl": -0.0123, "linear": 0.5},
-    "violation": {"total": 0.25, "worst": 0.125},
     "optimum": {"value": 0.413, "bound": 0.4131},
     "gap": {"mean": 0.01499, "relative": 0.03629},
 }
 UTILITY = (
     "Utility of the learned policy (exact, discount 0.9): 0.39811 (kl -0.0123, linear 0.5); no "
-    "policy exceeds 0.4131, so the gap is at most 0.015, 3.63 %; constraints are violated by 0.25 "
-    "in all, 0.12 at most."
+    "policy exceeds 0.4131, so the gap is at most 0.015, 3.63 %."
 )
+CONSTRAINT = {"total": 0.25, "worst": 0.125, "share": 0.4, "exact": True}
+SHORT = "Constraints are violated by 0.25 in all, 0.12 at most, by 40 % of the agents."
 
 
 def test_utilities_stand_below_the_table():
     told = {**EVALUATION, "objective": OBJECTIVE}
     assert comparison(told) == f"{TEXT}\n\n{UTILITY}"
     assert shown(told, "md").endswith(f"\n\n{UTILITY}")
+    both = comparison({**told, "constraint": CONSTRAINT})
+    assert both == f"{TEXT}\n\n{UTILITY} {SHORT}"
+    assert comparison({**EVALUATION, "constraint": CONSTRAINT}) == f"{TEXT}\n\n{SHORT}"
     console = Console(file=io.StringIO(), width=200)
     console.print(coloured(told))
     assert "Utility of the learned policy" in console.file.getvalue()
-    unknown = OBJECTIVE | {"exact": False, "optimum": None, "gap": None, "violation": None}
+    unknown = OBJECTIVE | {"exact": False, "optimum": None, "gap": None}
     said = comparison({**EVALUATION, "objective": unknown}).splitlines()[-1]
     assert said.startswith("Utility of the learned policy (estimated") and said.endswith("0.5).")
 

@@ -41,6 +41,8 @@ def test_balls_rings_and_pairs_are_those_of_shortest_paths(graph, radius):
         mine = pairs.member[pairs.centre == agent]
         assert sorted(mine) == near.tolist()
     assert (np.diff(pairs.centre) >= 0).all()
+    within = [(truth <= hops).sum(axis=1) - 1 for hops in range(radius + 1)]
+    assert (graph.others(radius) == np.stack(within, axis=1)).all()
 
 
 def test_edges_count_once_however_they_are_given():

@@ -3,48 +3,27 @@
 import dataclasses
 import json
 from functools import partial
-from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from descant import session
 from descant.algorithms import dgpg, localised, mappo
 from descant.cli.render import shown
 from descant.core.errors import UserError
-from descant.domains import voter
-from descant.evaluate.objectives import discount_of, reached, visited
+from descant.evaluate.episodes import Decided, scenario_keys
+from descant.evaluate.objectives import discount_of, occupied, reached, standing, visited
 from descant.evaluate.session import evaluate_run
 from descant.ops.utility import Determinism, everybody
 from descant.train.config import Train
-from descant.train.settings import Settings
 from descant.train.trained import load_trained
 from toys import balance
 
-VOTERS = voter.Config(agents=6, horizon=40)
-KNOBS = Train(iterations=2, rollouts=2, validation=0, scenarios=2, rules=("push",))
+KNOBS = Train()
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A whole run: training, comparison, report."""
-    folder = tmp_path_factory.mktemp("run") / "voters"
-    settings = Settings(
-        domain_name="voter",
-        algorithm_name="localised",
-        domain=VOTERS,
-        algorithm=localised.Config(),
-        train=KNOBS,
-        seed=0,
-        seeds=2,
-    )
-    result = session.train(settings, folder)
-    return SimpleNamespace(folder=folder, evaluation=result.evaluation)
-
-
-def test_an_evaluation_tells_the_exact_utility_by_group_and_the_gap(run):
-    found, trained = run.evaluation["objective"], load_trained(run.folder)
+def test_an_evaluation_tells_the_exact_utility_by_group_and_the_gap(voters):
+    found, trained = voters.evaluation["objective"], load_trained(voters.folder)
     exact, team = trained.domain.exact(0.9), trained.domain.objective
     values = [
         exact.value(team, np.asarray(trained.policy(seed).by_state(), np.float64)[:, :, 1])
@@ -58,27 +37,46 @@ def test_an_evaluation_tells_the_exact_utility_by_group_and_the_gap(run):
     best, most = exact.bracket(team)
     assert found["optimum"] == {"value": best, "bound": most}
     assert found["gap"]["mean"] == pytest.approx(most - found["value"])
-    assert json.loads((run.folder / "evaluation.json").read_text())["objective"] == found
+    assert json.loads((voters.folder / "evaluation.json").read_text())["objective"] == found
 
 
-def test_table_and_report_show_it(run):
+def test_the_best_learner_is_the_one_that_violates_least_then_has_most(voters):
+    rows = [json.loads(line) for line in (voters.folder / "metrics.jsonl").open()]
+    assert all("validation" not in row for row in rows)
+    asked = {row["iteration"]: row for row in rows if row["validation_utility"][0] is not None}
+    assert list(asked) == [2, 4]
+    trained = load_trained(voters.folder)
+    keys = scenario_keys("validation", 0, 2)
+    for seed, iteration in enumerate(trained.selected):
+        short = {i: row["validation_violation"][seed] for i, row in asked.items()}
+        assert short[iteration] == min(short.values())
+        rule = Decided(trained.policy(seed), "act")
+        value, violation = standing(
+            trained.domain, rule, keys, 0.9, trained.domain.objective, trained.domain.constraint
+        )
+        assert float(violation) == pytest.approx(short[iteration], rel=1e-4)
+        utility = asked[iteration]["validation_utility"][seed]
+        assert float(value) == pytest.approx(utility, rel=1e-4)
+
+
+def test_table_and_report_show_it(voters):
     for form in ("plain", "md"):
-        text = shown(run.evaluation, form)
+        text = shown(voters.evaluation, form)
         assert "Utility of the learned policy (exact, discount 0.9)" in text
         assert "no policy exceeds" in text
-    page = (run.folder / "report.html").read_text()
+    page = (voters.folder / "report.html").read_text()
     assert "For one update an agent hears 320 numbers of others, 1\u202f280 bytes." in page
     assert "Utilities" in page and "no policy exceeds" in page and "entropy" in page
 
 
-def test_without_a_bound_the_optimum_is_not_computed(run):
-    found = evaluate_run(run.folder, scenarios=1, bound=False, rules=["push"])["objective"]
+def test_without_a_bound_the_optimum_is_not_computed(voters):
+    found = evaluate_run(voters.folder, scenarios=1, bound=False, rules=["push"])["objective"]
     assert found["optimum"] is None and found["gap"] is None and found["exact"]
 
 
-def test_episodes_estimate_what_equations_say(run):
+def test_episodes_estimate_what_equations_say(voters):
     """Where nothing is known exactly, and where utilities have no known optimum."""
-    trained = load_trained(run.folder)
+    trained = load_trained(voters.folder)
     domain, keys = trained.domain, jax.random.split(jax.random.key(1), 400)
     rule = domain.rules["correct"]
     seen = np.asarray(jax.jit(partial(visited, domain, rule, discount=0.9))(keys))
@@ -90,7 +88,8 @@ def test_episodes_estimate_what_equations_say(run):
         dataclasses.replace(domain, exact=None),
         dataclasses.replace(domain, objective=team),
     ):
-        found = reached(dataclasses.replace(trained, domain=changed), keys, bound=True)
+        other = dataclasses.replace(trained, domain=changed)
+        found = reached(other, occupied(other, [other.policy()], keys), bound=True)
         assert found["gap"] is None
         assert found["exact"] == (changed.exact is not None)
         assert ("concave" in (found["note"] or "")) == found["exact"]

@@ -252,6 +252,69 @@ def test_alignment_and_guidance_over_training_are_drawn_where_they_were_recorded
     Page(page)
 
 
+NETWORK = {
+    "agents": 3,
+    "edges": 3,
+    "radii": {"policy": 0, "credit": 1},
+    "samples": 100,
+    "within": [
+        {"radius": 0, "mean": 0.0, "most": 0},
+        {"radius": 1, "mean": 4 / 3, "most": 2},
+        {"radius": 2, "mean": 2.0, "most": 2},
+    ],
+    "picture": {
+        "exact": False,
+        "place": [[0, 0], [1, 0.5], [0.5, 0.2]],
+        "edges": [[0, 1], [1, 2]],
+        "before": {"states": [0.1, 0.2, 0.3], "actions": [0, 0, 0]},
+        "after": {"states": [0.4, 0.5, 0.6], "actions": [1, 1, 1]},
+    },
+}
+CONSTRAINT = {"total": 0.5, "worst": 0.25, "share": 2 / 3, "exact": False}
+
+
+def networked(run, **changes):
+    told = {"network": NETWORK | changes, "constraint": CONSTRAINT}
+    rewrite("evaluation.json", lambda e: e.update(told))(run)
+    return run
+
+
+def test_a_network_shows_what_agents_hear_where_they_are_and_what_they_violate(fabricate, tmp_path):
+    text, _ = report([networked(fabricate(iterations=3))], tmp_path)
+    assert "constraints are violated by 0.500 in all, 0.250 at most, by 67\u00a0% of" in text
+    assert "Bold: the radii of this run (policy 0, credit 1)." in text
+    # 100 ticks of 4/3 others, four bytes each.
+    assert '<strong>133 <span class="aside">533 B</span></strong>' in text
+    assert "Time in states other than 0 before training: from 0.100 to 0.300" in text
+    assert "empty 0.100, full 0.600" in text and "Edges that lead around are left out." in text
+    assert "Utility, before" not in text
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        None,
+        {"place": "x"},
+        NETWORK["picture"] | {"place": [[0, 0], [1, None], [2, 0]]},
+        NETWORK["picture"] | {"place": [[0, 0]]},
+        NETWORK["picture"] | {"edges": [[0, 3]]},
+        NETWORK["picture"] | {"edges": [[-1, 0]]},
+        NETWORK["picture"] | {"edges": [[0, "x"]]},
+    ],
+)
+def test_a_graph_that_cannot_be_drawn_is_not(fabricate, tmp_path, picture):
+    text, _ = report([networked(fabricate(iterations=2), picture=picture)], tmp_path)
+    assert "There is no drawing of this graph." in text
+
+
+def test_odd_numbers_of_agents_are_left_out(fabricate, tmp_path):
+    odd = NETWORK["picture"] | {"before": {"states": [1, None, 2], HOSTILE: [1, 2, 3]}}
+    text, _ = report([networked(fabricate("a", iterations=2), picture=odd)], tmp_path)
+    assert "empty" not in text[text.index("<h2>Network</h2>") :].split("</section>")[0]
+    for changes in ({"within": [1, 2]}, {"radii": None}, {"agents": "x"}, {"samples": None}):
+        report([networked(fabricate(f"{changes}", iterations=2), **changes)], tmp_path)
+
+
 def test_every_drawing_has_a_description_and_every_table_its_scopes(fabricate, tmp_path):
     text, _ = report([fabricate()], tmp_path)
     assert len(re.findall(r"<svg [^>]*role=\"img\" aria-label=\"[^\"]{20,}\"", text)) == text.count(

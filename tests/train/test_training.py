@@ -12,6 +12,7 @@ from builders import SMALL
 from descant.core.errors import UserError
 from descant.train.checkpoint import save
 from descant.train.hosts import Team
+from descant.train.loop import Kept, Verdict, better
 from descant.train.settings import defaults
 from descant.train.signals import Stop
 from descant.train.toml import to_toml
@@ -33,7 +34,8 @@ def judged(domain, algorithm, mesh):
     def judge(learner):
         found = learner.values.weight
         far = jnp.abs(found - weight(BEST))
-        return jnp.where(found < weight(TOTAL - 0.5), -far, jnp.nan).astype(jnp.float32)
+        value = jnp.where(found < weight(TOTAL - 0.5), -far, jnp.nan)
+        return Verdict(value.astype(jnp.float32))
 
     return judge
 
@@ -126,6 +128,31 @@ def test_with_select_last_it_is_the_last_one(tmp_path, whole):
     trained = stored(tmp_path, settings(select="last"), leaves, TOTAL)
     assert trained.selected == (TOTAL, TOTAL)
     np.testing.assert_allclose(trained.learners.values.weight, weight(TOTAL), rtol=1e-5)
+
+
+def kept(value, violation, iteration=1):
+    short = None if violation is None else jnp.float32(violation)
+    return Kept(jnp.float32(iteration), Verdict(jnp.float32(value), short), jnp.int32(iteration))
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "wins"),
+    [
+        ((2, None), (1, None), True),
+        ((1, None), (1, None), False),
+        ((1, 0.0), (9, 0.5), True),
+        ((9, 0.5), (1, 0.0), False),
+        ((1, 0.2), (9, 0.5), True),
+        ((2, 0.0), (1, 0.0), True),
+        ((1, 0.0), (2, 0.0), False),
+        ((math.nan, 0.0), (1, 0.5), False),
+    ],
+)
+def test_less_violation_comes_first_then_value(new, old, wins):
+    found = better(kept(*old), kept(*new, iteration=2))
+    assert (int(found.iteration) == 2) == wins and float(found.learner) == found.iteration
+    first = better(kept(0, old[1], iteration=0), kept(*new, iteration=2))
+    assert (int(first.iteration) == 2) == math.isfinite(new[0])
 
 
 def test_sizes(training, whole):

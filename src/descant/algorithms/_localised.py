@@ -92,6 +92,10 @@ class Localised(AbstractAlgorithm):
     split: bool = eqx.field(static=True)
     memory: float = eqx.field(static=True)
     cut: float | None = eqx.field(static=True)
+    credited: int = eqx.field(static=True)
+    """Hops up to which the rewards of others count."""
+    read: int | None = eqx.field(static=True)
+    """Hops up to which a fitted critic reads states and actions; None where there is none."""
     heard: float = eqx.field(static=True)
     """Others whose returns an agent hears, in the mean."""
     size: int = eqx.field(static=True)
@@ -101,6 +105,17 @@ class Localised(AbstractAlgorithm):
     def probes(self) -> Mapping[str, Probe]:
         """None."""
         return {}
+
+    @property
+    def radii(self) -> Mapping[str, int]:
+        """Of the policy's view, of what a fitted critic reads, of the rewards that count."""
+        fitted = {} if self.read is None else {"critic": self.read}
+        return {"policy": self.actors.window.view, **fitted, "credit": self.credited}
+
+    @property
+    def aims(self) -> tuple[AbstractObjective | None, AbstractObjective | None]:
+        """Utility and constraint."""
+        return self.objective, self.constraint
 
     def init(self, key: Key) -> Learner:
         actor_key, chains_key = jax.random.split(key)
@@ -146,7 +161,7 @@ class Localised(AbstractAlgorithm):
             **said,
             **more,
             **self._utilities(here),
-            **self._traffic(rollout),
+            **self.traffic(rollout.reward.size),
         }
         learner = Learner(
             actor=self.actors.held(actor),
@@ -284,16 +299,23 @@ class Localised(AbstractAlgorithm):
         }
         return {"objective": self.objective.value(here), **groups}
 
-    def _traffic(self, rollout: Rollout) -> dict[str, Scalar]:
-        """Numbers, and bytes of them, that an agent hears from others for one update: states to act
-        on, a byte each, and returns to learn from, four."""
-        ticks, scenarios, agents = rollout.action.shape
-        seen = np.sum(self.actors.window.member < agents) / agents - 1
-        states, returns = ticks * scenarios * seen, ticks * scenarios * self.heard
+    def traffic(self, ticks: int) -> dict[str, Scalar]:
+        """Numbers, and bytes of them, that an agent hears from others for an update of so many
+        ticks: states to act on and for a critic, actions for that, a byte each, and returns to
+        learn from, four."""
+        read = -1 if self.read is None else self.read
+        states = self._others(max(self.actors.window.view, read))
+        actions = self._others(read)
         return {
-            "messages": jnp.float32(states + returns),
-            "bytes": jnp.float32(self.size * states + 4 * returns),
+            "messages": jnp.float32(ticks * (states + actions + self.heard)),
+            "bytes": jnp.float32(ticks * (self.size * states + actions + 4 * self.heard)),
         }
+
+    def _others(self, radius: int) -> float:
+        """Within so many hops of an agent, in the mean; none for a radius below 0."""
+        if radius < 0:
+            return 0.0
+        return float(np.mean(self.actors.window.graph.others(radius)[:, -1]))
 
 
 def critic(config: Config, network: AbstractSystem) -> AbstractCredit:
@@ -302,10 +324,9 @@ def critic(config: Config, network: AbstractSystem) -> AbstractCredit:
     Raises:
         UserError: a table over what is nearby would not fit, or there is nothing to count.
     """
-    discount = config.discount
-    if config.critic in ("cone", "mc"):
+    discount, radius = config.discount, config.read
+    if radius is None:
         return Ahead(discount=discount)
-    radius = config.credit_radius if config.critic_radius is None else config.critic_radius
     if config.critic == "neural":
         told = network.width + network.actions
         window = Window(network.graph, network.states, radius)

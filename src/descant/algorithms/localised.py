@@ -98,6 +98,13 @@ class Config:
     cut: float | None = None
     """Shadow rewards are cut at this size; `none` leaves them as they are."""
 
+    @property
+    def read(self) -> int | None:
+        """Hops up to which a fitted critic reads; None where there is none."""
+        if self.critic in ("cone", "mc"):
+            return None
+        return self.credit_radius if self.critic_radius is None else self.critic_radius
+
     def validate(self) -> None:
         """Check ranges.
 
@@ -189,6 +196,8 @@ def make(config: Config, domain: Domain) -> Localised:
         split=config.split,
         memory=config.memory,
         cut=config.cut,
+        credited=config.credit_radius,
+        read=config.read,
         heard=sum(map(heard, near.rings)) / agents - 1,
         size=1 if counted else 4 * network.width,
         rate=Constant(level=rate)

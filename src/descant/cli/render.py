@@ -65,8 +65,12 @@ def title(evaluation: Mapping[str, Any]) -> str:
 
 def utility(evaluation: Mapping[str, Any]) -> str | None:
     """What the learned policy has of the team's objective, where there is one: in all, by groups of
-    agents, and against what no policy exceeds."""
-    found = evaluation.get("objective")
+    agents, and against what no policy exceeds; and by how much it violates constraints."""
+    said = [_objective(evaluation.get("objective")), _constraint(evaluation.get("constraint"))]
+    return " ".join(one for one in said if one) or None
+
+
+def _objective(found: Mapping[str, Any] | None) -> str | None:
     if not found:
         return None
     groups = ", ".join(f"{name} {value:.4g}" for name, value in found["groups"].items())
@@ -78,10 +82,19 @@ def utility(evaluation: Mapping[str, Any]) -> str | None:
         share = "" if gap["relative"] is None else f", {gap['relative']:.2%}".replace("%", " %")
         most = found["optimum"]["bound"]
         said += f"; no policy exceeds {most:.5g}, so the gap is at most {gap['mean']:.2g}{share}"
-    if short := found.get("violation"):
-        said += f"; constraints are violated by {short['total']:.3g} in all"
-        said += f", {short['worst']:.2g} at most"
     return f"{said}."
+
+
+def _constraint(short: Mapping[str, Any] | None) -> str | None:
+    if not short:
+        return None
+    if not short["total"]:
+        return "All agents keep their constraints."
+    return (
+        f"Constraints are violated by {short['total']:.3g} in all, {short['worst']:.2g} at most, "
+        f"by {short['share']:.0%}".replace("%", " %")
+        + " of the agents."
+    )
 
 
 def _below(table: str, evaluation: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.types import Action, Key, Observation, PyTree, Rollout, Scalar, Signal
+from descant.core.utility import AbstractObjective
 
 Probe = Callable[[PyTree, Action, Key], Float[Array, " N"]]
 """`(state, action, key) -> [N]`: a quantity per agent, measured while stepping; the key is the one
@@ -207,6 +208,18 @@ class AbstractAlgorithm(eqx.Module):
     @abc.abstractmethod
     def probes(self) -> Mapping[str, Probe]:
         """What the collector must measure, by name."""
+
+    @property
+    def radii(self) -> Mapping[str, int]:
+        """Hops up to which agents hear of others, by what for (`policy`, `critic`, `credit`), where
+        it has such limits."""
+        return {}
+
+    @property
+    def aims(self) -> tuple[AbstractObjective | None, AbstractObjective | None]:
+        """What it climbs instead of the reward, and what every agent is to have at least 0 of; None
+        where there is none."""
+        return None, None
 
     @abc.abstractmethod
     def init(self, key: Key) -> PyTree:

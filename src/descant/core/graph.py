@@ -148,6 +148,17 @@ class Graph:
         member, distance = self.balls(radius)
         return tuple(_packed(member, distance == d, self.agents) for d in range(radius + 1))
 
+    def others(self, radius: int) -> Int[np.ndarray, "N R"]:
+        """How many others are up to 0, 1, ... hops from each agent, a column for each radius.
+
+        Raises:
+            UserError: the radius is negative, or there would be too many to look at.
+        """
+        found = np.zeros((self.agents, radius + 1), np.int64)
+        for hops, layer in enumerate(self._layers(radius)):
+            found[:, hops] = np.diff(layer.indptr)
+        return np.cumsum(found, axis=1) - 1
+
     def _layers(self, radius: int) -> Iterator[sparse.csr_array]:
         """Who is at distance 0, 1, ...; ends with the radius or when nobody is left."""
         if radius < 0:

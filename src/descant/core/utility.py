@@ -101,6 +101,14 @@ def exact_value(objective: AbstractObjective, occupancy: Float[np.ndarray, "N S 
         return float(_value(objective, jnp.asarray(occupancy)))
 
 
+def exact_local(
+    objective: AbstractObjective, occupancy: Float[np.ndarray, "N S A"]
+) -> Float[np.ndarray, " N"]:
+    """What each agent has of it, in double precision."""
+    with jax.enable_x64(True):
+        return np.asarray(_local(objective, jnp.asarray(occupancy)), np.float64)
+
+
 def exact_shadow(
     objective: AbstractObjective, occupancy: Float[np.ndarray, "N S A"]
 ) -> Float[np.ndarray, "N S A"]:
@@ -110,4 +118,5 @@ def exact_shadow(
 
 
 _value = eqx.filter_jit(lambda objective, occupancy: objective.value(occupancy))
+_local = eqx.filter_jit(lambda objective, occupancy: objective.local(occupancy))
 _shadow = eqx.filter_jit(lambda objective, occupancy: objective.shadow(occupancy))

@@ -1,9 +1,11 @@
 """What a team has of its objective under a learned policy: exactly where the domain knows it, and
 otherwise as episodes on held-out scenarios have it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,46 +15,77 @@ from descant.core import schema
 from descant.core.algorithm import AbstractPolicy
 from descant.core.domain import Domain, Rule
 from descant.core.errors import UserError
-from descant.core.types import Keys
-from descant.core.utility import AbstractObjective, AbstractOracle
+from descant.core.types import Keys, Scalar
+from descant.core.utility import AbstractObjective, AbstractOracle, exact_local, exact_value
 from descant.evaluate.episodes import Decided
 from descant.train.trained import Trained
 
 
-class _Reached(NamedTuple):
-    """What one policy has."""
+class Occupied(NamedTuple):
+    """Where agents spend their time under one policy."""
 
-    value: float
-    local: Float[np.ndarray, " N"]
-    """Of each agent."""
+    occupancy: Float[np.ndarray, "N S A"]
     exact: bool
-    short: Float[np.ndarray, " N"] | None
-    """Violations of constraints, where there are any."""
+    """Whether the domain knows it; otherwise episodes have estimated it."""
 
 
-def reached(trained: Trained, keys: Keys, *, bound: bool) -> dict[str, Any] | None:
-    """What each seed's policy has of the objective, by group, and what no policy exceeds, at the
-    discount of the algorithm; None where the domain wants nothing but reward, or the algorithm does
-    not discount."""
+def occupied(
+    trained: Trained, policies: Sequence[AbstractPolicy], keys: Keys
+) -> list[Occupied] | None:
+    """Occupancies under some policies, at the discount of the algorithm; None where the domain is
+    no network, or the algorithm does not discount."""
     domain, discount = trained.domain, discount_of(trained.settings.algorithm)
-    objective = domain.objective
-    if objective is None or domain.network is None or discount is None:
+    if domain.network is None or discount is None:
         return None
     oracle = domain.exact(discount) if domain.exact else None
-    found = [
-        _local(objective, domain, trained.policy(seed), oracle, keys, discount)
-        for seed in range(trained.settings.seeds)
-    ]
-    values = [each.value for each in found]
-    local = np.mean([each.local for each in found], axis=0)
+    play = eqx.filter_jit(
+        lambda policy, keys: visited(domain, Decided(policy, "act"), keys, discount)
+    )
+
+    def one(policy: AbstractPolicy) -> Occupied:
+        chances = policy.by_state()
+        if oracle is not None and chances is not None:
+            return Occupied(oracle.occupancy(np.asarray(chances, np.float64)), True)
+        return Occupied(np.asarray(play(policy, keys), np.float64), False)
+
+    return [one(policy) for policy in policies]
+
+
+def reached(
+    trained: Trained, found: Sequence[Occupied] | None, *, bound: bool
+) -> dict[str, Any] | None:
+    """What each seed's policy has of the objective, by group, and what no policy exceeds, given
+    where its agents spend their time; None where that is not known, or the domain wants nothing but
+    reward."""
+    domain, discount = trained.domain, discount_of(trained.settings.algorithm)
+    objective = domain.objective
+    if found is None or objective is None or discount is None:
+        return None
+    values = [exact_value(objective, each.occupancy) for each in found]
+    local = np.mean([exact_local(objective, each.occupancy) for each in found], axis=0)
+    oracle = domain.exact(discount) if domain.exact and bound else None
     return {
         "discount": discount,
         "exact": all(each.exact for each in found),
         "value": float(np.mean(values)),
         "values": values,
         "groups": {name: float(local[who].mean()) for name, who in objective.groups.items()},
-        "violation": _violation(found),
-        **_best(objective, oracle if bound else None, float(np.mean(values))),
+        **_best(objective, oracle, float(np.mean(values))),
+    }
+
+
+def violated(domain: Domain, found: Sequence[Occupied] | None) -> dict[str, Any] | None:
+    """By how much constraints are violated, in all and at most, and by what share of the agents, in
+    the mean over seeds; None where there are none, or where agents are is not known."""
+    constraint = domain.constraint
+    if found is None or constraint is None:
+        return None
+    short = np.array([np.maximum(-exact_local(constraint, each.occupancy), 0) for each in found])
+    return {
+        "total": float(short.sum(axis=1).mean()),
+        "worst": float(short.max(axis=1).mean()),
+        "share": float((short > 0).mean()),
+        "exact": all(each.exact for each in found),
     }
 
 
@@ -62,6 +95,21 @@ def discount_of(config: Any) -> float | None:
     names = schema.find("algorithm.discount", known)
     value = known[names[0]].default if len(names) == 1 else None
     return value if isinstance(value, float) and 0 < value < 1 else None
+
+
+def standing(
+    domain: Domain,
+    rule: Rule,
+    keys: Key[Array, " E"],
+    discount: float,
+    objective: AbstractObjective | None,
+    constraint: AbstractObjective | None,
+) -> tuple[Scalar | None, Scalar | None]:
+    """The value of an objective and the violation of a constraint, in all, as episodes have them;
+    None for one that there is not."""
+    here = visited(domain, rule, keys, discount)
+    short = None if constraint is None else jnp.sum(jnp.maximum(-constraint.local(here), 0))
+    return None if objective is None else objective.value(here), short
 
 
 def visited(
@@ -104,44 +152,6 @@ def visited(
 
     nothing = jnp.zeros((agents, network.states, network.actions))
     return jax.lax.scan(episode, nothing, keys)[0]
-
-
-def _local(
-    objective: AbstractObjective,
-    domain: Domain,
-    policy: AbstractPolicy,
-    oracle: AbstractOracle | None,
-    keys: Keys,
-    discount: float,
-) -> _Reached:
-    chances = policy.by_state()
-    if oracle is not None and chances is not None:
-        here = oracle.occupancy(np.asarray(chances, np.float64))
-    else:
-        play = jax.jit(lambda keys: visited(domain, Decided(policy, "act"), keys, discount))
-        here = np.asarray(play(keys), np.float64)
-    with jax.enable_x64(True):
-        local = np.asarray(objective.local(jnp.asarray(here)))
-        value = float(objective.value(jnp.asarray(here)))
-        margin = None if domain.constraint is None else domain.constraint.local(jnp.asarray(here))
-    return _Reached(
-        value=value,
-        local=local,
-        exact=oracle is not None and chances is not None,
-        short=None if margin is None else np.maximum(-np.asarray(margin), 0),
-    )
-
-
-def _violation(found: list[_Reached]) -> dict[str, float] | None:
-    """By how much constraints are violated in all and at most, in the mean over seeds; None where
-    there are none."""
-    short = [each.short for each in found if each.short is not None]
-    if not short:
-        return None
-    return {
-        "total": float(np.mean([x.sum() for x in short])),
-        "worst": float(np.mean([x.max() for x in short])),
-    }
 
 
 def _best(

@@ -23,7 +23,8 @@ from descant.evaluate.episodes import (
     score,
     score_rules,
 )
-from descant.evaluate.objectives import reached
+from descant.evaluate.networks import shown
+from descant.evaluate.objectives import occupied, reached, violated
 from descant.evaluate.statistics import (
     Interval,
     interval,
@@ -67,6 +68,7 @@ def evaluate_run(
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     learned, scores = _score_learned(trained, keys, mode), _score_rules(domain, keys)
     bounds = _bounds(domain, keys) if bound else None
+    found = occupied(trained, [trained.policy(s) for s in range(trained.settings.seeds)], keys)
     evaluation = _evaluation(domain, scores, learned, bounds) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
@@ -77,7 +79,9 @@ def evaluate_run(
         "mode": mode,
         "scenario_seed": SEED if seed is None else seed,
         "overrides": dict(overrides or {}),
-        "objective": reached(trained, keys, bound=bound),
+        "objective": reached(trained, found, bound=bound),
+        "constraint": violated(domain, found),
+        "network": shown(trained, found, keys),
         "seconds": time.perf_counter() - start,
     }
     name = None if overrides else _file(RunFolder(run), evaluation, replace, bool(rules))

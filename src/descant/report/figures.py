@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,7 +24,7 @@ from descant.report.drawing import (
 from descant.report.headline import BEST_FIT, bracket, decided, is_learned, title
 from descant.report.markup import Html, short
 from descant.report.numbers import count, digits, number
-from descant.report.records import Evaluation, Metrics, Policy
+from descant.report.records import Evaluation, Metrics, Picture, Policy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,8 @@ MOST_MARKS = 3
 
 POINTS = 200, 100
 """Points drawn per curve on a desk and on a phone; of longer curves, neighbours are averaged."""
+MARGIN = 9
+"""Around the drawing of a graph, for dots up to twice as wide."""
 MOST_ROWS = 40
 """Rows drawn in one figure or table of an evaluation; a caption counts the rest."""
 
@@ -141,6 +144,29 @@ def episode(name: str, series: dict[str, Array], key: str) -> Html:
         f"{name} by tick. {spoken}",
         key,
     )
+
+
+def occupancies(picture: Picture, name: str, title: str, key: str) -> list[Html]:
+    """A number of each agent on the graph, before training and after it: the larger, the fuller;
+    no drawing where it was not measured."""
+    if name not in picture.before or name not in picture.after:
+        return []
+    both = {"before training": picture.before[name], "after training": picture.after[name]}
+    ends = min(x.min() for x in both.values()), max(x.max() for x in both.values())
+    height = round((NARROW - 2 * MARGIN) * float(picture.place[:, 1].max(initial=0)))
+    return [
+        svg(
+            partial(
+                _draw_graph, picture=picture, values=values, ends=ends, name=f"{title}, {when}"
+            ),
+            NARROW,
+            max(height, 2 * MARGIN) + 2 * MARGIN + 56,
+            f"{title} {when}: from {number(values.min())} to {number(values.max())}, mean "
+            f"{number(values.mean())}.",
+            f"{key}-{when.split()[0]}",
+        )
+        for when, values in both.items()
+    ]
 
 
 def skipped(metrics: Metrics) -> Array:
@@ -349,6 +375,56 @@ def _draw_alignment(canvas: Canvas, shares: dict[str, dict[str, float]], terms: 
     axes.set_yticks([])
     axes.set_xticks([0, 0.5, 1], ["0\nnever", "0.5\ncoin toss", "1\nalways"])
     axes.spines.bottom.set_visible(False)
+
+
+def _draw_graph(
+    canvas: Canvas, *, picture: Picture, values: Array, ends: tuple[float, float], name: str
+) -> None:
+    from matplotlib.colors import to_rgba
+
+    canvas.heading(name)
+    low, high = ends
+    canvas.text(0, 10, f"empty {number(low)}, full {number(high)}")
+    axes = canvas.axes(left=MARGIN, right=MARGIN, top=28 + MARGIN, bottom=28 + MARGIN)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(0, 1)
+    middle, half = picture.place[:, 1].mean(), axes.bbox.height / axes.bbox.width / 2
+    axes.set_ylim(middle + half, middle - half)
+    size = _dot(picture.place, axes.bbox.width)
+    across, down = _between(picture, size / 2 / axes.bbox.width)
+    axes.plot(across, down, color=COLOURS["line"], linewidth=1, clip_on=False)
+    share = (values - low) / ((high - low) or 1.0)
+    axes.scatter(
+        *picture.place.T,
+        s=size**2,
+        facecolors=[to_rgba(COLOURS["accent"], a) for a in np.clip(share, 0, 1)],
+        edgecolors=COLOURS["soft"],
+        linewidths=0.6,
+        clip_on=False,
+    )
+
+
+def _dot(place: Array, width: float) -> float:
+    """Size of dots that hardly ever overlap, in pixels."""
+    from scipy.spatial import KDTree
+
+    if len(place) < 2:
+        return 2.0 * MARGIN
+    nearest = KDTree(place).query(place, k=2)[0][:, 1]
+    return float(np.clip(0.7 * width * np.median(nearest), 3, 2 * MARGIN))
+
+
+def _between(picture: Picture, radius: float) -> tuple[Array, Array]:
+    """Edges from rim to rim of their dots, as one line with gaps."""
+    ends = picture.place[picture.edges]
+    first, second = ends[:, 0], ends[:, 1]
+    way = second - first
+    length = np.linalg.norm(way, axis=1, keepdims=True)
+    step = way * np.minimum(np.divide(radius, length, where=length > 0, out=length * 0), 0.5)
+    line = np.stack([first + step, second - step, np.full_like(first, np.nan)], axis=1)
+    across, down = line.reshape(-1, 2).T
+    return across, down
 
 
 def _draw_episode(canvas: Canvas, name: str, series: dict[str, Array]) -> None:

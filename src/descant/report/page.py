@@ -14,7 +14,7 @@ from descant.report.drawing import RUN_COLOURS
 from descant.report.headline import BEST_FIT, headline, subject, title
 from descant.report.markup import Html, join, short, tag
 from descant.report.numbers import count, number, percent, plural
-from descant.report.records import NAME, Evaluation, Objective, Record, read
+from descant.report.records import NAME, Evaluation, Network, Objective, Record, read
 
 FOOTER = f"Written by descant {__version__} from the records in the run folders."
 
@@ -134,9 +134,12 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
     level = 2 if alone else 3
     key = f"r{position}"
     objective = record.evaluation.objective if record.evaluation else None
+    network = record.evaluation.network if record.evaluation else None
     parts = [
         ("Against the rules", _rules(record, key)),
         *([("Utilities", _utilities(record, objective, key))] if objective else []),
+        *([("Constraints", said)] if (said := _constraints(record, key)) else []),
+        *([("Network", _network(record, network, key))] if network else []),
         ("Learning", _learning(record, key)),
         ("Alignment of the reference", join(_alignment(record, key), _guided(record, key))),
         ("One episode", _episode(record, key)),
@@ -173,7 +176,8 @@ def _rules(record: Record, key: str) -> Html:
 
 def _utilities(record: Record, found: Objective, key: str) -> Html:
     """What the team has of its objective, and how that grew where training recorded it."""
-    names = [n for n in record.metrics.series if n == "objective" or n.startswith("utility_")]
+    groups = [n for n in record.metrics.series if n.startswith("utility_")]
+    names = ["objective", *(groups if len(groups) > 1 else [])]
     curves = [
         figures.Curve(
             name.removeprefix("utility_"),
@@ -187,13 +191,81 @@ def _utilities(record: Record, found: Objective, key: str) -> Html:
     if not curves:
         return shown
     caption = join(
-        "As estimated during training from the occupancies of its rollouts; ",
-        "objective is the team's, the others are means over groups of agents.",
-        _heard(record),
+        "As estimated during training from the occupancies of its rollouts",
+        "; objective is the team's, the others are means over groups of agents."
+        if len(curves) > 1
+        else ".",
         _thinned(record.metrics.iteration.size, "iterations"),
     )
     drawn = figures.learning(curves, [], "Utility", f"{key}-utility")
     return join(shown, figure(drawn, caption))
+
+
+def _constraints(record: Record, key: str) -> Html | None:
+    """Violations along training and at the end; None where there are no constraints."""
+    found = record.evaluation.constraint if record.evaluation else None
+    values = record.metrics.first("violation")
+    if found is None and values is None:
+        return None
+    said = (
+        "Violations on held-out scenarios were not measured."
+        if found is None
+        else "On held-out scenarios all agents keep their constraints."
+        if not found.total
+        else f"On held-out scenarios constraints are violated by {number(found.total)} in all, "
+        f"{number(found.worst)} at most, by {percent(found.share, 0)} of the agents."
+    )
+    if values is None or not np.nanmax(values[1]) > 0:
+        never = " Along training nobody was seen to violate theirs." if values else None
+        return tag("p", said, never)
+    curve = figures.Curve("violation", record.metrics.iteration, values[1])
+    drawn = figures.learning([curve], [], "Violation, summed over agents", f"{key}-violation")
+    caption = join(
+        "As estimated during training from the occupancies of its rollouts.",
+        *_lastly(record),
+        _thinned(record.metrics.iteration.size, "iterations"),
+    )
+    return join(tag("p", said), figure(drawn, caption))
+
+
+def _lastly(record: Record) -> list[str]:
+    """Shares and prices of the last iteration, where they were recorded."""
+    share, price = (record.metrics.first(name) for name in ("violated", "price"))
+    said = []
+    if share:
+        mean = float(np.nanmean(share[1][-1:]))
+        said.append(f" In the last iteration {percent(mean, 0)} of the agents violate theirs")
+    if share and price:
+        said[0] += f", at a mean price of {number(float(np.nanmean(price[1][-1:])))}"
+    return [f"{one}." for one in said]
+
+
+SHARES = {
+    "states": "Time in states other than 0",
+    "actions": "Actions other than 0",
+    "utility": "Utility",
+}
+"""What is drawn of each agent."""
+
+
+def _network(record: Record, found: Network, key: str) -> Html:
+    """What agents hear by radius, and where they spend their time."""
+    heard = tables.heard(found, _heard(record)) if found.radii and found.within else None
+    picture = found.picture
+    if picture is None:
+        return join(missing("There is no drawing of this graph."), heard)
+    panels = [
+        panel
+        for name, title in SHARES.items()
+        for panel in figures.occupancies(picture, name, title, f"{key}-{name}")
+    ]
+    caption = join(
+        "Discounted shares of time of each agent under the policy of the first seed, ",
+        "exact" if picture.exact else "estimated from held-out episodes",
+        ": the fuller a dot, the larger. Both drawings of a row have the same scale.",
+        " Edges that lead around are left out." if len(picture.edges) < found.edges else None,
+    )
+    return join(figure(tag("div", *panels, class_="panels"), caption), heard)
 
 
 def _heard(record: Record) -> str | None:
@@ -202,7 +274,7 @@ def _heard(record: Record) -> str | None:
     if None in found:
         return None
     messages, size = (count(float(np.nanmean(x[1]))) for x in found if x is not None)
-    return f" For one update an agent hears {messages} numbers of others, {size} bytes."
+    return f"For one update an agent hears {messages} numbers of others, {size} bytes."
 
 
 def _learning(record: Record, key: str) -> Html:

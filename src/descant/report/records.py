@@ -62,6 +62,45 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Constraint:
+    """By how much constraints are violated."""
+
+    total: float
+    worst: float
+    share: float
+    """Of the agents that violate theirs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A graph on paper, with numbers of each agent by name."""
+
+    place: Array
+    """Across and down, [N, 2]."""
+    edges: NDArray[np.int64]
+    exact: bool
+    before: dict[str, Array]
+    after: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Who is near whom."""
+
+    agents: int
+    edges: int
+    radii: dict[str, int]
+    """Hops up to which agents hear of others, by what for."""
+    state_bytes: int
+    """Bytes that tell a state."""
+    samples: int
+    """Ticks of all rollouts of an update."""
+    within: tuple[tuple[float, float], ...]
+    """How many others are within 0, 1, ... hops, in the mean and at most."""
+    picture: Picture | None
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Scores on held-out scenarios, best first."""
 
@@ -78,6 +117,8 @@ class Evaluation:
     """A mean score that no policy can exceed on these scenarios."""
     objective: Objective | None
     """Of the learned policy, where the team wants more than a mean reward."""
+    constraint: Constraint | None
+    network: Network | None
 
     @property
     def learned(self) -> Policy | None:
@@ -314,6 +355,8 @@ def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
         alignment=usual,
         bound=_mean(found.get("bound")),
         objective=_objective(found.get("objective")),
+        constraint=_constraint(found.get("constraint")),
+        network=_network(found.get("network")),
     )
 
 
@@ -329,6 +372,57 @@ def _objective(found: object) -> Objective | None:
         groups=_numbers(found.get("groups")),
         most=numeric(optimum.get("bound")) if isinstance(optimum, dict) else None,
     )
+
+
+def _constraint(found: object) -> Constraint | None:
+    given = _numbers(found)
+    names = ("total", "worst", "share")
+    return Constraint(*(given[n] for n in names)) if given.keys() >= set(names) else None
+
+
+def _network(found: object) -> Network | None:
+    if not isinstance(found, dict):
+        return None
+    agents, edges, samples = (whole(found.get(name)) for name in ("agents", "edges", "samples"))
+    if agents is None or edges is None or samples is None:
+        return None
+    listed = found.get("within")
+    rows = [_numbers(row) for row in listed] if isinstance(listed, list) else []
+    whole_rows = all(row.keys() >= {"mean", "most"} for row in rows)
+    return Network(
+        agents=agents,
+        edges=edges,
+        radii={name: int(radius) for name, radius in _numbers(found.get("radii")).items()},
+        state_bytes=whole(found.get("state_bytes")) or 1,
+        samples=samples,
+        within=tuple((row["mean"], row["most"]) for row in rows) if whole_rows else (),
+        picture=_picture(found.get("picture"), agents),
+    )
+
+
+def _picture(found: object, agents: int) -> Picture | None:
+    """A drawing that is whole: every agent has a place, and every edge joins two that exist."""
+    if not isinstance(found, dict):
+        return None
+    place, edges = (_pairs(found.get(name)) for name in ("place", "edges"))
+    if len(place) != agents or not np.isfinite(place).all() or not np.isfinite(edges).all():
+        return None
+    if edges.size and (edges.min() < 0 or edges.max() >= agents):
+        return None
+    before, after = (_per_agent(found.get(name), agents) for name in ("before", "after"))
+    return Picture(place, edges.astype(np.int64), found.get("exact") is True, before, after)
+
+
+def _pairs(rows: object) -> Array:
+    """Rows of two numbers; NaN where one is no number."""
+    found = _matrix(rows) if isinstance(rows, list) else np.zeros((0, 2))
+    return found if found.shape[1] == 2 else found.reshape(-1)[:0].reshape(0, 2)
+
+
+def _per_agent(found: object, agents: int) -> dict[str, Array]:
+    pairs = found.items() if isinstance(found, dict) else ()
+    series = {_name(k): _matrix(v)[:, 0] for k, v in pairs if isinstance(v, list) and v}
+    return {k: v for k, v in series.items() if v.size == agents and np.isfinite(v).all()}
 
 
 def _name(value: object) -> str:

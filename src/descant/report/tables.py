@@ -13,7 +13,7 @@ from descant.report.figures import MOST_ROWS
 from descant.report.headline import BEST_FIT, bracket, relative, score, subject, title
 from descant.report.markup import Html, escape, join, short, tag
 from descant.report.numbers import NONE, count, digits, duration, number, percent, plural
-from descant.report.records import NAME, Evaluation, Objective, Policy, Record, numeric
+from descant.report.records import NAME, Evaluation, Network, Objective, Policy, Record, numeric
 
 VALUE = 200
 """Characters shown of one configuration value; a longer one ends in an ellipsis."""
@@ -109,18 +109,55 @@ def _ending(policy: Policy | None, name: str) -> Html:
 
 def utilities(objective: Objective) -> Html:
     """The learned policy's utility, in all and by groups, and what no policy exceeds."""
-    rows = [("the team", objective.value), *objective.groups.items()]
+    groups = objective.groups if len(objective.groups) > 1 else {}
+    rows = [("the team", objective.value), *groups.items()]
     if objective.most is not None:
         rows.append(("no policy exceeds", objective.most))
     gap = None if objective.most is None else objective.most - objective.value
     caption = join(
         "Exact" if objective.exact else "Estimated from held-out episodes",
         f", at discount {number(objective.discount)}. The team's is a function of all agents' ",
-        "occupancies; of each group, the mean.",
+        "occupancies; of each group, the mean." if groups else "occupancies.",
         f" The gap to what no policy exceeds is {_share(gap, objective.most)}.",
     )
     cells = [(name, number(value, 5)) for name, value in rows]
     return table(["", "utility"], cells, caption, name="Utilities")
+
+
+MEANS = {"policy": "states to act on", "critic": "states and actions", "credit": "returns"}
+"""What agents hear of others, by what for."""
+
+
+def heard(network: Network, said: str | None) -> Html:
+    """What an agent hears from others for one update, by radius: numbers and bytes; and what
+    training said of it."""
+    rows = [
+        [
+            count(radius),
+            _beside(number(mean), f"up to {count(most)}" if most != mean else ""),
+            *(_numbers(network, name, radius, mean) for name in MEANS),
+        ]
+        for radius, (mean, most) in enumerate(network.within)
+    ]
+    mine = ", ".join(f"{name} {count(radius)}" for name, radius in network.radii.items())
+    caption = join(
+        said and f"{said} ",
+        "By radius: numbers, and bytes of them, that an agent hears from others for one update of "
+        f"{count(network.samples)} ticks, were the radius of policy, fitted critic or credit that "
+        f"of the row: {plural(network.state_bytes, 'byte')} for a state, one for an action, four "
+        "for a return; others in the mean. "
+        f"Bold: the radii of this run ({mine}).",
+    )
+    head = ["radius", "others", *(f"{name}: {what}" for name, what in MEANS.items())]
+    return table(head, rows, caption, name="What an agent hears")
+
+
+def _numbers(network: Network, name: str, radius: int, others: float) -> Html:
+    state = network.state_bytes
+    told = {"policy": (1, state), "critic": (2, state + 1), "credit": (1, 4)}[name]
+    values, size = (each * network.samples * others for each in told)
+    said = _beside(count(values), f"{count(size)} B")
+    return tag("strong", said) if network.radii.get(name) == radius else said
 
 
 def _share(gap: float | None, most: float | None) -> str:

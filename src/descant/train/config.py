@@ -25,7 +25,8 @@ class Train:
     with `select best`, these at `domain.servers`; 0 for none."""
     select: Literal["last", "best"] = "last"
     """Which learner is kept for use: that of the last iteration, or the one that did best on
-    validation scenarios."""
+    validation scenarios: by its reward, or by the objective that the algorithm climbs instead;
+    where there are constraints, the least violation counts first."""
     every: int = 5
     """Iterations from one validation to the next with `select best`; the last one is always
     validated."""

@@ -1,5 +1,6 @@
 """How large a run will be, found without running it."""
 
+from functools import partial
 from typing import Any
 
 from descant.core.types import PyTree
@@ -18,7 +19,7 @@ def facts(settings: Settings) -> dict[str, Any]:
     import jax
 
     from descant.train.collect import collect, open_worlds
-    from descant.train.loop import begin, plan
+    from descant.train.loop import begin, plan, unjudged
 
     domain, algorithm = make(settings)
     knobs, spec = settings.train, domain.env.spec
@@ -40,7 +41,8 @@ def facts(settings: Settings) -> dict[str, Any]:
 
     run, rollout = jax.eval_shape(roll, jax.random.key(0))
     policy = jax.eval_shape(algorithm.policy, run.learner)
-    kept = _bytes(run.learner) + 8 if knobs.select == "best" else 0
+    best = jax.eval_shape(partial(unjudged, algorithm), run.learner)
+    kept = _bytes(best) if knobs.select == "best" else 0
     return {
         "agents": spec.agents,
         "actions": spec.actions,

@@ -18,11 +18,21 @@ from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
 from descant.train.collect import AXIS, Worlds, collect, open_worlds
 
 
+class Verdict(NamedTuple):
+    """What a learner is worth on validation scenarios."""
+
+    value: Scalar
+    """Its reward, or what it has of the objective that it climbs instead."""
+    violation: Scalar | None = None
+    """Of constraints, in all; the less, the better, whatever the value. None where there are
+    none."""
+
+
 class Kept(NamedTuple):
     """The learner that did best on validation scenarios so far."""
 
     learner: PyTree
-    reward: Scalar
+    verdict: Verdict
     iteration: Int[Array, ""]
     """After which it was; 0 before the first validation."""
 
@@ -53,8 +63,8 @@ class Plan(NamedTuple):
     """Whether a rollout is one whole episode of each scenario."""
     mesh: Mesh | None = None
     """Devices over which scenarios are spread; None is one device."""
-    judge: Callable[[PyTree], Scalar] | None = None
-    """Mean reward of a learner on validation scenarios; None where nobody asks."""
+    judge: Callable[[PyTree], Verdict] | None = None
+    """What a learner is worth; None where nobody asks."""
     every: int = 1
     """Iterations from one validation to the next; there is one after the last iteration, too."""
 
@@ -67,7 +77,7 @@ def plan(
     steps: int,
     iterations: int,
     mesh: Mesh | None = None,
-    judge: Callable[[PyTree], Scalar] | None = None,
+    judge: Callable[[PyTree], Verdict] | None = None,
     every: int = 1,
 ) -> Plan:
     """Rollouts of `steps` ticks; 0 takes the horizon."""
@@ -78,11 +88,21 @@ def plan(
 
 def begin(plan: Plan, key: Key) -> Run:
     """A run before its first iteration."""
-    learner_key, worlds_key = jax.random.split(key)
-    learner, zero = plan.algorithm.init(learner_key), jnp.int32(0)
-    worlds = None if plan.whole else _open(plan, learner, worlds_key)
-    kept = None if plan.judge is None else Kept(learner, jnp.float32(0), zero)
+    learner, zero = plan.algorithm.init(learner_key(key)), jnp.int32(0)
+    worlds = None if plan.whole else _open(plan, learner, jax.random.split(key)[1])
+    kept = None if plan.judge is None else unjudged(plan.algorithm, learner)
     return Run(learner, worlds, zero, zero, kept)
+
+
+def unjudged(algorithm: AbstractAlgorithm, learner: PyTree) -> Kept:
+    """A learner of which nothing is known yet."""
+    violation = None if algorithm.aims[1] is None else jnp.float32(0)
+    return Kept(learner, Verdict(jnp.float32(0), violation), jnp.int32(0))
+
+
+def learner_key(key: Key) -> Key:
+    """What a run's first learner is drawn with, given the key that drives the run."""
+    return jax.random.split(key)[0]
 
 
 def _open(plan: Plan, learner: PyTree, key: Key) -> Worlds:
@@ -134,10 +154,10 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
         "site": site.astype(jnp.float32),
     }
     if plan.judge is not None and run.kept is not None:
-        reward = _validate(plan, plan.judge, learner, index)
-        kept = _better(run.kept, Kept(learner, reward, index + 1))
+        verdict = _validate(plan, plan.judge, learner, index)
+        kept = better(run.kept, Kept(learner, verdict, index + 1))
         run = run._replace(kept=kept)
-        metrics |= {"validation": reward, "selected": kept.iteration.astype(jnp.float32)}
+        metrics |= _told(plan, verdict) | {"selected": kept.iteration.astype(jnp.float32)}
     return run, metrics
 
 
@@ -152,16 +172,33 @@ def said(rollout: Rollout, outcomes: tuple[str, ...]) -> dict[str, Scalar]:
 
 
 def _validate(
-    plan: Plan, judge: Callable[[PyTree], Scalar], learner: PyTree, index: Int[Array, ""]
-) -> Scalar:
-    """The learner's reward on validation scenarios; NaN where it is not its turn."""
+    plan: Plan, judge: Callable[[PyTree], Verdict], learner: PyTree, index: Int[Array, ""]
+) -> Verdict:
+    """What the learner is worth on validation scenarios; NaN where it is not its turn."""
     due = ((index + 1) % plan.every == 0) | (index + 1 == plan.iterations)
-    return jax.lax.cond(due, judge, lambda _: jnp.float32(jnp.nan), learner)
+    nothing = jax.tree.map(lambda _: jnp.float32(jnp.nan), jax.eval_shape(judge, learner))
+    return jax.lax.cond(due, judge, lambda _: nothing, learner)
 
 
-def _better(kept: Kept, new: Kept) -> Kept:
-    """The one with more reward, the older one of equals; what is not finite has none."""
-    wins = jnp.isfinite(new.reward) & ((kept.iteration == 0) | (new.reward > kept.reward))
+def _told(plan: Plan, verdict: Verdict) -> dict[str, Scalar]:
+    """What to record of it: rewards, which rules have, too, are not mixed with utilities."""
+    name = "validation" if plan.algorithm.aims[0] is None else "validation_utility"
+    short = {} if verdict.violation is None else {"validation_violation": verdict.violation}
+    return {name: verdict.value, **short}
+
+
+def better(kept: Kept, new: Kept) -> Kept:
+    """The one that violates less, then the one with more, the older one of equals; what is not
+    finite has none."""
+    value, last = new.verdict.value, kept.verdict.value
+    ahead = value > last
+    if new.verdict.violation is not None and kept.verdict.violation is not None:
+        less, as_much = (
+            new.verdict.violation < kept.verdict.violation,
+            new.verdict.violation == kept.verdict.violation,
+        )
+        ahead = less | (as_much & ahead)
+    wins = jnp.isfinite(value) & ((kept.iteration == 0) | ahead)
     return jax.tree.map(lambda new, old: jnp.where(wins, new, old), new, kept)
 
 

@@ -38,9 +38,26 @@ class Trained:
         """
         import jax
 
+        self._refuse_unknown(seed)
+        return self.algorithm.policy(jax.tree.map(lambda x: x[seed], self.learners))
+
+    def untrained(self, seed: int = 0) -> AbstractPolicy:
+        """The joint policy that one of the seeds began with.
+
+        Raises:
+            UserError: the run has fewer seeds.
+        """
+        import jax
+
+        from descant.train.loop import learner_key
+
+        self._refuse_unknown(seed)
+        key = jax.random.split(jax.random.key(self.settings.seed), self.settings.seeds)[seed]
+        return self.algorithm.policy(self.algorithm.init(learner_key(key)))
+
+    def _refuse_unknown(self, seed: int) -> None:
         if not 0 <= seed < self.settings.seeds:
             raise UserError(f"The run has seeds 0 to {self.settings.seeds - 1}, got {seed}.")
-        return self.algorithm.policy(jax.tree.map(lambda x: x[seed], self.learners))
 
 
 def make(settings: Settings) -> tuple[Domain, AbstractAlgorithm]:
@@ -132,15 +149,14 @@ def _checkpoint(run: Path, iteration: int | None) -> Checkpoint:
 def _template(settings: Settings, algorithm: AbstractAlgorithm) -> dict[str, PyTree]:
     """The part of a checkpoint that holds learners, filled with zeros."""
     import jax
-    import jax.numpy as jnp
 
-    from descant.train.loop import Kept
+    from descant.train.loop import unjudged
 
     def start(key):
         learner = algorithm.init(key)
         if settings.train.select == "last":
             return {"learner": learner}
-        return {"learner": learner, "kept": Kept(learner, jnp.float32(0), jnp.int32(0))}
+        return {"learner": learner, "kept": unjudged(algorithm, learner)}
 
     keys = jax.random.split(jax.random.key(0), settings.seeds)
     return jax.tree.map(_blank, jax.eval_shape(jax.vmap(start), keys))

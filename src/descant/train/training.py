@@ -12,17 +12,17 @@ from jax.sharding import Mesh
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.domain import Domain
 from descant.core.errors import Diverged
-from descant.core.types import PyTree, Scalar
+from descant.core.types import PyTree
 from descant.train.checkpoint import flatten, restore
 from descant.train.devices import Devices, mesh, provide
 from descant.train.hosts import Team
-from descant.train.loop import SITES, compile_period, everywhere, plan, start
+from descant.train.loop import SITES, Verdict, compile_period, everywhere, plan, start
 from descant.train.settings import Settings
 from descant.train.signals import Stop
 from descant.train.trained import make, practice
 
-Judge = Callable[[PyTree], Scalar]
-"""The mean reward of a learner on validation scenarios."""
+Judge = Callable[[PyTree], Verdict]
+"""What a learner is worth on validation scenarios."""
 
 
 @dataclass(frozen=True)
