@@ -3,26 +3,32 @@
     python benchmarks/localised.py train --agents 1000 10000
     python benchmarks/localised.py noise
     python benchmarks/localised.py iteration --agents 100000
+    python benchmarks/localised.py laws
 
 `train` learns with default settings of the algorithm and prints seconds to 5 % of the optimum, and
 the gap at the end, both exact. `noise` compares sampled gradients with the exact truncated one at
 random policies: root mean square error, relative to the gradient, with returns of the light cone
-and with all returns. `iteration` times one iteration and tells the peak of memory.
+and with all returns. `iteration` times one iteration and tells the peak of memory. `laws` times an
+iteration on worlds that know the laws of all agents at once, and on the same agent by agent.
 """
 
 import argparse
 import resource
 import sys
 import time
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 from timing import seconds
 
 from descant.algorithms import localised
-from descant.domains import voter
+from descant.core.domain import Domain
+from descant.core.network import AbstractNetwork
+from descant.domains import epidemic, voter, wireless
 from descant.domains.voter.exact import Exact
 from descant.evaluate import truncated
+from descant.ops import networked
 from descant.reproduce.utilities import _work
 from descant.train.loop import compile_period, plan, start
 
@@ -84,9 +90,8 @@ def noise(options: argparse.Namespace) -> None:
         print(f"{radius:6}{bias:8.3f}{every:20.3f}{cone:12.3f}{cone / every:7.2f}", flush=True)
 
 
-def iteration(agents: int, options: argparse.Namespace) -> None:
-    """Seconds of an iteration at so many agents, and the most memory that the process held."""
-    domain = voter.make(voter.Config(agents=agents, graph=options.graph, horizon=options.horizon))
+def timed(domain: Domain, options: argparse.Namespace) -> tuple[list[float], float]:
+    """Seconds of some iterations, and those of compiling."""
     config = localised.Config(credit_radius=options.radius, discount=options.discount)
     what = plan(
         localised.make(config, domain),
@@ -105,17 +110,50 @@ def iteration(agents: int, options: argparse.Namespace) -> None:
         runs, metrics = period(runs, keys, np.int32(0))
         return metrics
 
-    taken = seconds(once, options.repeats + 1)[1:]
+    return seconds(once, options.repeats + 1)[1:], compiling
+
+
+def iteration(agents: int, options: argparse.Namespace) -> None:
+    """Seconds of an iteration at so many agents, and the most memory that the process held."""
+    config = voter.Config(agents=agents, graph=options.graph, horizon=options.horizon)
+    taken, compiling = timed(voter.make(config), options)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{agents} agents, {options.rollouts} rollouts of {options.horizon} ticks: "
           f"{np.median(taken):.2f} s an iteration ({min(taken):.2f} to {max(taken):.2f}), "
           f"compiled in {compiling:.1f} s, peak {peak:.2f} GiB", flush=True)  # fmt: skip
 
 
+def laws(agents: int, options: argparse.Namespace) -> None:
+    """Seconds of an iteration with the laws of all agents at once, and agent by agent."""
+    side = round(agents**0.5)
+    worlds = {
+        "voter": voter.make(voter.Config(agents=side**2, graph="torus")),
+        "epidemic": epidemic.make(epidemic.Config(agents=side**2, graph="torus")),
+        "wireless": wireless.make(wireless.Config(rows=side, columns=side)),
+    }
+    for name, domain in worlds.items():
+        whole, each = (np.median(timed(d, options)[0]) for d in (domain, agent_by_agent(domain)))
+        print(f"{name}, {side**2} agents, {options.rollouts} rollouts of "
+              f"{domain.env.spec.horizon} ticks: {whole:.3f} s an iteration, agent by agent "
+              f"{each:.3f} s, {each / whole:.2f} times as long", flush=True)  # fmt: skip
+
+
+def agent_by_agent(domain: Domain) -> Domain:
+    """The same, whose network knows the law of one agent alone."""
+    network = domain.network
+
+    class Plain(type(network)):
+        chances = AbstractNetwork.chances
+
+    slow = Plain(**{field.name: getattr(network, field.name) for field in fields(network)})
+    return replace(domain, network=slow, env=networked.world(slow, domain.env.spec.horizon))
+
+
 DEFAULTS = {
     "train": {"agents": [1000, 10000], "rollouts": 16, "horizon": 50},
     "noise": {"agents": [200], "rollouts": 64, "horizon": 50},
     "iteration": {"agents": [100000], "rollouts": 8, "horizon": 32},
+    "laws": {"agents": [1024], "rollouts": 16, "horizon": 50},
 }
 
 
@@ -146,7 +184,7 @@ def main() -> int:
         noise(options)
         return 0
     for agents in options.agents:
-        iteration(agents, options)
+        (laws if options.what == "laws" else iteration)(agents, options)
     return 0
 
 

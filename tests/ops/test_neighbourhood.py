@@ -9,6 +9,7 @@ from descant.ops.neighbourhood import (
     gathered,
     heard,
     near_codes,
+    near_escape,
     near_sum,
     pair_sum,
     ring_of,
@@ -35,6 +36,14 @@ def test_sums_over_balls(graph, radius):
         jnp.asarray(x), jnp.asarray(graph.balls(radius).member), jnp.asarray(weight, jnp.float32)
     )
     np.testing.assert_allclose(near, x @ weighed[:, :-1].T, atol=1e-5)
+    chance = np.random.default_rng(2).random((3, 2, graph.agents)).astype(np.float32)
+    escaped = near_escape(
+        jnp.asarray(chance),
+        jnp.asarray(graph.balls(radius).member),
+        jnp.asarray(weight, jnp.float32),
+    )
+    expected = np.prod(1 - weighed[:, :-1] * chance[..., None, :], axis=-1)
+    np.testing.assert_allclose(escaped, expected, atol=1e-6)
     listed = pair_sum(jnp.asarray(x), jnp.asarray(pairs.centre), jnp.asarray(pairs.member))
     np.testing.assert_allclose(listed, truth, atol=1e-5)
 

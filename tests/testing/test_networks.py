@@ -39,6 +39,10 @@ class Wrong(Voter):
             law = 1.1 * law
         return law
 
+    def chances(self, state, action):
+        law = super().chances(state, action)
+        return law[:, ::-1] if self.fault == "is another for all" else law
+
 
 def wrong(fault, **changes):
     network = voters(graphs.line(4), alpha=0.8)
@@ -52,6 +56,7 @@ def wrong(fault, **changes):
         (wrong("reads the neighbour's action"), "reads actions beyond reach.actions = 0"),
         (wrong("reads nobody's state"), "reads states beyond reach.states = 1, or where nobody"),
         (wrong("is no law"), "law does not sum to one; off by 0.1"),
+        (wrong("is another for all"), "chances are not the laws of all agents"),
         (wrong("", reach=Reach(states=0)), "reads states beyond reach.states = 0"),
         (wrong("", reach=Reach(states=2)), "near must reach 2 hops"),
         (wrong("", hops=jnp.zeros((4, 3), int)), "near and hops are no balls of the graph"),

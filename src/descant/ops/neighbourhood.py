@@ -1,6 +1,6 @@
 """Sums over those around an agent, for numbers per agent on the last axis."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,15 +17,38 @@ def near_sum(
     r"""$y_i = \sum_{j \in B_i} w_{ij} x_j$ over padded lists, for graphs in which all have about as
     many neighbours; weights are 1 where none are given. Column after column: all terms side by side
     would be K times the input."""
+    return _folded(jnp.add, jnp.zeros_like(x), x, index, weight)
+
+
+def near_escape(
+    x: Float[Array, "*b N"], index: Int[Array, "N K"], weight: Float[Array, "N K"]
+) -> Float[Array, "*b N"]:
+    r"""$y_i = \prod_{j \in B_i} (1 - w_{ij} x_j)$: the chance that none of those around gets
+    through, where each does with chance $w_{ij} x_j$ by itself."""
+
+    def missed(total: Float[Array, "*b N"], term: Float[Array, "*b N"]) -> Float[Array, "*b N"]:
+        return total * (1 - term)
+
+    return _folded(missed, jnp.ones_like(x), x, index, weight)
+
+
+def _folded(
+    join: Callable[[Array, Array], Array],
+    start: Float[Array, "*b N"],
+    x: Float[Array, "*b N"],
+    index: Int[Array, "N K"],
+    weight: Float[Array, "N K"] | None,
+) -> Float[Array, "*b N"]:
     wide = jnp.concatenate([x, jnp.zeros((*x.shape[:-1], 1), x.dtype)], axis=-1)
 
     def add(total, now):
         column, counts = now
         term = wide[..., column]
-        return total + (term if counts is None else jnp.broadcast_to(counts, x.shape) * term), None
+        term = term if counts is None else jnp.broadcast_to(counts, x.shape) * term
+        return join(total, term), None
 
     columns = index.T, None if weight is None else weight.T
-    return jax.lax.scan(add, jnp.zeros_like(x), columns)[0]
+    return jax.lax.scan(add, start, columns)[0]
 
 
 Ring = Int[Array, "N _"] | tuple[Int[Array, " P"], Int[Array, " P"]]

@@ -18,9 +18,9 @@ WALK = 8
 
 
 def check_network(network: AbstractSystem, *, seed: int = 0) -> None:
-    """Laws are laws, lists are those of the graph, and nothing is read from farther away than
-    `reach` says, nor from where there is nobody. Where states are points, that is looked at on a
-    walk.
+    """Laws are laws, all at once as one by one, lists are those of the graph, and nothing is read
+    from farther away than `reach` says, nor from where there is nobody. Where states are points,
+    that is looked at on a walk.
 
     Args:
         network: preferably a small one.
@@ -47,6 +47,9 @@ def check_network(network: AbstractSystem, *, seed: int = 0) -> None:
         np.array_equal(law, far_actions),
         f"law reads actions beyond reach.actions = {network.reach.actions}, or where nobody is.",
     )
+    together, each = jax.jit(jax.vmap(lambda key: _everybody(network, key)))(keys)
+    off = float(jnp.max(jnp.abs(together - each)))
+    _that(off < 1e-5, f"chances are not the laws of all agents; off by {off:.3g}.")
 
 
 def _check_move(system: AbstractSystem, key: Key) -> None:
@@ -138,6 +141,15 @@ def _looked(network: AbstractNetwork, key: Key) -> tuple[Array, Array, Array]:
         law(network.traits, elsewhere(state, network.states, network.reach.states), action),
         law(network.traits, state, elsewhere(action, network.actions, network.reach.actions)),
     )
+
+
+def _everybody(network: AbstractNetwork, key: Key) -> tuple[Array, Array]:
+    """Laws of all at a random moment, at once and agent by agent."""
+    agents = (network.graph.agents,)
+    state_key, action_key = jax.random.split(key)
+    state = jax.random.randint(state_key, agents, 0, network.states)
+    action = jax.random.randint(action_key, agents, 0, network.actions)
+    return network.chances(state, action), AbstractNetwork.chances(network, state, action)
 
 
 def _anything(key: Key, network: AbstractNetwork, count: int) -> Int[Array, "N K"]:

@@ -13,6 +13,7 @@ from descant.core.utility import AbstractUtility
 from descant.domains.epidemic import Config
 from descant.ops import networked
 from descant.ops.graph_settings import graph_of
+from descant.ops.neighbourhood import near_escape
 from descant.ops.networked import State
 from descant.ops.rules import always
 from descant.ops.utility import Fair, Imitation, Linear, Mean, Penalty, Weighted, everybody
@@ -38,14 +39,30 @@ class Epidemic(AbstractNetwork):
         self, traits: Bool[Array, " K"], state: Int[Array, " K"], action: Int[Array, " K"]
     ) -> Float[Array, " S"]:
         """Caught from outside or from a neighbour, unless each contact fails."""
+        calm = self._calm(action)
+        passed = self.config.contagion * calm[0] * calm * state
+        escaped = jnp.prod(1 - jnp.where(traits, passed, 0.0))
+        return self._mixed(state[0], action[0], escaped)
+
+    def chances(self, state: Int[Array, " N"], action: Int[Array, " N"]) -> Float[Array, "N S"]:
+        """The same for all, neighbour by neighbour, which is many times faster."""
+        calm = self._calm(action)
+        own = self.config.contagion * calm
+        escaped = near_escape(calm * state, self.near, self.traits * own[:, None])
+        return self._mixed(state, action, escaped)
+
+    def _calm(self, action: Int[Array, "*n"]) -> Float[Array, "*n"]:
+        """What is left of contagion on one side of a contact."""
+        return jnp.where(action > 0, self.config.shield, 1.0)
+
+    def _mixed(
+        self, state: Int[Array, "*n"], action: Int[Array, "*n"], escaped: Float[Array, "*n"]
+    ) -> Float[Array, "*n 2"]:
         config = self.config
-        caution = (action[0] + action).astype(jnp.int32)
-        passed = config.contagion * jnp.power(1.0 * config.shield, caution)
-        escaped = jnp.prod(1 - jnp.where(traits, passed * state, 0.0))
         caught = 1 - (1 - config.imported) * escaped
-        kept = 1 - config.recovery - config.healing * action[0]
-        infected = jnp.where(state[0] == 1, kept, caught)
-        return jnp.stack([1 - infected, infected])
+        kept = 1 - config.recovery - config.healing * action
+        infected = jnp.where(state == 1, kept, caught)
+        return jnp.stack([1 - infected, infected], axis=-1)
 
     def reward(
         self, state: Int[Array, " N"], action: Int[Array, " N"], after: Int[Array, " N"]

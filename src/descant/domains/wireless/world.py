@@ -7,11 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from descant.core.domain import Domain, Rule
 from descant.core.graph import Graph
-from descant.core.network import AbstractNetwork, Reach, around, listed
+from descant.core.network import AbstractNetwork, Reach, around
 from descant.core.types import Key, Observation, Scalar
 from descant.domains.wireless import Config
 from descant.ops import graphs, networked
@@ -54,55 +54,79 @@ class Wireless(AbstractNetwork):
     arrival: float = eqx.field(static=True)
     picks: bool = eqx.field(static=True)
     """Whether users choose the packet."""
+    sharers: Int[Array, "P U"]
+    """Who reaches each point from which corner, as corner times N plus user."""
     reach: Reach = eqx.field(static=True, default=Reach(states=0, actions=1, reward=1))
 
     def law(
         self, traits: Traits, state: Int[Array, " K"], action: Int[Array, " K"]
     ) -> Float[Array, " S"]:
         """What waits is sent or not, then time passes."""
-        chance, packet = self._passes(traits, state, action)
-        waiting = state[0].astype(jnp.int32)
-        half = self.states // 2
-        sent = jax.nn.one_hot((waiting & ~packet) >> 1, half)
-        kept = jax.nn.one_hot(waiting >> 1, half)
-        old = chance * sent + (1 - chance) * kept
-        return jnp.concatenate([(1 - self.arrival) * old, self.arrival * old])
+        corner = self.corner(action)
+        point = jnp.take_along_axis(traits.point, corner[:, None], axis=1)[:, 0]
+        met = (point[0] > 0) & jnp.any(point[1:] == point[0])
+        chance, packet = self._passes(traits.luck, state[0], action[0], met)
+        return self._after(state[0], chance, packet)
+
+    def chances(self, state: Int[Array, " N"], action: Int[Array, " N"]) -> Float[Array, "N S"]:
+        """The same for all, point by point: who shares one is counted once for everybody there."""
+        return self._after(state, *self._passes(self.traits.luck, state, action, self._met(action)))
 
     def reward(
         self, state: Int[Array, " N"], action: Int[Array, " N"], after: Int[Array, " N"]
     ) -> Float[Array, " N"]:
         """The chance that a packet gets through: its mean is that of success, with less noise."""
-        seen = listed(state, self.near), listed(action, self.near)
-        return jax.vmap(self._passes)(self.traits, *seen)[0]
+        return self._passes(self.traits.luck, state, action, self._met(action))[0]
 
     def figures(self, state: Int[Array, " N"], action: Int[Array, " N"]) -> dict[str, Scalar]:
-        met = jax.vmap(self._met)(self.traits, listed(action, self.near))
         return {
             "delivered": jnp.mean(self.reward(state, action, state)),
             "sent": jnp.mean((action > 0) * 1.0),
-            "collided": jnp.mean(met * 1.0),
+            "collided": jnp.mean(self._met(action) * 1.0),
         }
 
     def corner(self, action: Int[Array, "*n"]) -> Int[Array, "*n"]:
         """Where to, from 1; 0 for rest."""
         return jnp.where(action > 0, 1 + (action.astype(jnp.int32) - 1) % len(CORNERS), 0)
 
-    def _met(self, traits: Traits, action: Int[Array, " K"]) -> Bool[Array, ""]:
-        """Whether somebody else sends to the point that the user sends to."""
+    def _met(self, action: Int[Array, " N"]) -> Bool[Array, " N"]:
+        """Whether somebody else sends to the point that a user sends to."""
         corner = self.corner(action)
-        point = jnp.take_along_axis(traits.point, corner[:, None], axis=1)[:, 0]
-        return (point[0] > 0) & jnp.any(point[1:] == point[0])
+        chosen = corner[None] == jnp.arange(1, 1 + len(CORNERS))[:, None]
+        busy = jnp.sum(chosen.reshape(-1)[self.sharers], axis=1, dtype=jnp.int32)
+        point = _picked(self.traits.point[:, 0], corner)
+        return (point > 0) & (busy[point - 1] > 1)
 
     def _passes(
-        self, traits: Traits, state: Int[Array, " K"], action: Int[Array, " K"]
-    ) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        self,
+        luck: Float[Array, "*n 5"],
+        state: Int[Array, "*n"],
+        action: Int[Array, "*n"],
+        met: Bool[Array, "*n"],
+    ) -> tuple[Float[Array, "*n"], Int[Array, "*n"]]:
         """The chance that a packet gets through, and its bit."""
-        waiting, own = state[0].astype(jnp.int32), action[0].astype(jnp.int32)
+        waiting, own = state.astype(jnp.int32), action.astype(jnp.int32)
         earliest = waiting & -waiting
         packet = 1 << ((own - 1) // len(CORNERS)) if self.picks else earliest
         packet = jnp.where(own > 0, packet, 0)
-        fits = ((waiting & packet) > 0) & ~self._met(traits, action)
-        return jnp.where(fits, traits.luck[self.corner(own)], 0.0), packet
+        fits = ((waiting & packet) > 0) & ~met
+        return jnp.where(fits, _picked(luck, self.corner(own)), 0.0), packet
+
+    def _after(
+        self, state: Int[Array, "*n"], chance: Float[Array, "*n"], packet: Int[Array, "*n"]
+    ) -> Float[Array, "*n S"]:
+        """The law of what waits next."""
+        waiting, half = state.astype(jnp.int32), self.states // 2
+        sent = jax.nn.one_hot((waiting & ~packet) >> 1, half)
+        kept = jax.nn.one_hot(waiting >> 1, half)
+        old = chance[..., None] * sent + (1 - chance)[..., None] * kept
+        return jnp.concatenate([(1 - self.arrival) * old, self.arrival * old], axis=-1)
+
+
+def _picked(table: Shaped[Array, "*n 5"], corner: Int[Array, "*n"]) -> Shaped[Array, "*n"]:
+    """Entries by corner; masks, for looking up is slow where there are so few."""
+    which = corner[..., None] == jnp.arange(table.shape[-1]).reshape((1,) * corner.ndim + (-1,))
+    return jnp.sum(jnp.where(which, table, 0), axis=-1)
 
 
 def wireless(config: Config) -> Wireless:
@@ -122,8 +146,16 @@ def wireless(config: Config) -> Wireless:
         actions=1 + len(CORNERS) * (config.deadline if picks else 1),
         arrival=config.arrival,
         picks=picks,
+        sharers=jnp.asarray(_sharers(point)),
         reach=reach,
     )
+
+
+def _sharers(point: Int[np.ndarray, "N 5"]) -> Int[np.ndarray, "P U"]:
+    corner, user = np.nonzero(point[:, 1:].T)
+    order = np.argsort(point[user, 1 + corner], kind="stable")
+    # Every point has four cells around it, of as many users each.
+    return (corner * len(point) + user)[order].reshape(int(point.max()), -1).astype(np.int32)
 
 
 def users(config: Config) -> Graph:
