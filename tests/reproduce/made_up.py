@@ -136,7 +136,36 @@ def _local(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
     }
 
 
-MEASURED = {"decay": _decayed, "noise": _noisy, "training": _learnt, "locality": _local}
+def _fair(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    told = _learnt(values, random)
+    rows = [row | {"mean": 0.6, "least": 0.3 + 0.01 * i} for i, row in enumerate(told["rows"])]
+    return told | {"rows": rows, "best": {"mean": 0.65, "least": 0.5}}
+
+
+def _accessed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    seeds = values["seeds"]
+    told = {"return": np.linspace(1.8, 3.5, 10)[:, None] + random.normal(0, 0.1, (10, seeds))}
+    if values["world"].get("determinism") and values["settings"]["dual"] != "none":
+        told["violation"] = np.linspace(3, 0.1, 10)[:, None] + np.zeros((1, seeds))
+    return {
+        "packets": (3.5 + random.normal(0, 0.1, seeds)).tolist(),
+        "curves": {name: curve.tolist() for name, curve in told.items()},
+    }
+
+
+def _ruled(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    return {"silent": 0.0, "random": 1.8, "aloha": 2.5, "assigned": 3.7}
+
+
+MEASURED = {
+    "decay": _decayed,
+    "noise": _noisy,
+    "training": _learnt,
+    "locality": _local,
+    "fairness": _fair,
+    "access": _accessed,
+    "access_rules": _ruled,
+}
 
 
 def _trained(job: Train, random: np.random.Generator) -> dict[str, Any]:

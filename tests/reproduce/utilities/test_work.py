@@ -3,6 +3,7 @@
 import inspect
 import json
 
+import numpy as np
 import pytest
 
 from descant.reproduce._common import targets
@@ -46,3 +47,40 @@ def test_training_is_recorded_with_exact_values():
     assert last["gap"] < first["gap"] and last["seconds"] > 0
     assert last["value"] + last["gap"] == pytest.approx(found["bound"])
     assert "violation" in last
+
+
+def test_the_least_have_more_in_a_team_that_minds():
+    found = {}
+    for aversion in (0.0, None):
+        told = _work.fairness(
+            aversion=aversion,
+            world={"agents": 13, "graph": "tree", "degree": 3, "cost": 0.4, "horizon": 20},
+            settings={"rate": 0.2, "credit_radius": 2},
+            rollouts=4,
+            iterations=2,
+            period=1,
+        )
+        json.dumps(told)
+        found[aversion] = told["best"]
+        assert told["rows"][-1]["least"] <= told["rows"][-1]["mean"]
+        assert told["rows"][0]["value"] < told["optimum"] <= told["bound"]
+    assert found[None]["least"] > found[0.0]["least"] + 0.01
+    assert found[None]["mean"] < found[0.0]["mean"]
+
+
+def test_access_counts_packets_and_violations():
+    found = _work.access(
+        world={"variant": "b", "rows": 2, "columns": 3, "determinism": 0.3},
+        settings={"discount": 0.7, "credit_radius": 1},
+        rollouts=4,
+        iterations=3,
+        scenarios=8,
+        seeds=2,
+    )
+    json.dumps(found)
+    assert np.shape(found["packets"]) == (2,) and min(found["packets"]) > 0
+    assert np.shape(found["curves"]["return"]) == (3, 2)
+    assert min(found["curves"]["violation"][0]) > 0
+    rules = _work.access_rules(world={"variant": "b", "rows": 2, "columns": 3}, scenarios=200)
+    # Two points, each used alone: twelve ticks, of which the chain of packets fills about 3.7.
+    assert rules["silent"] == 0 < rules["random"] < rules["assigned"] < 12 * 2 * 0.8 / 6

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from descant.report.drawing import COLOURS, LETTER, Canvas, dots, powers, ticks
 from descant.report.figures import POINTS, spread, thin
 from descant.report.numbers import number
-from descant.reproduce._common.figures import LEGEND, Curve, Panel, Series
+from descant.reproduce._common.figures import LEGEND, Curve, Panel, Series, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 
+FEW = 5
+"""Points of a curve up to which each gets a dot."""
 ROBUST = 0.04
 """Share of the lowest values of curves that may lie beyond the scale."""
 
@@ -61,13 +63,15 @@ def draw_sizes(
     unit: str,
     across: str,
     logarithmic: bool,
+    even: bool,
     levels: Sequence[tuple[str, float]],
 ) -> None:
     """A quantity over sizes."""
     top = _named(canvas, series)
     axes = canvas.axes(left=54, right=20, top=top + 30, bottom=44)
     canvas.text(0, canvas.height - top - 14, _with_levels(unit, levels))
-    axes.set_xscale("log")
+    if not even:
+        axes.set_xscale("log")
     if logarithmic:
         axes.set_yscale("log")
     for one in series:
@@ -77,7 +81,7 @@ def draw_sizes(
     sizes = sorted({x for one in series for x, _ in one.points})
     if canvas.narrow and len(sizes) > 5:
         sizes = sizes[::2]
-    axes.set_xticks(sizes, [number(x, 0) for x in sizes])
+    axes.set_xticks(sizes, [size(x) for x in sizes])
     axes.minorticks_off()
     axes.set_xlabel(across)
     if logarithmic:
@@ -144,7 +148,7 @@ def _draw_panel(canvas: Canvas, axes: "Axes", panel: Panel) -> None:
         colour = COLOURS[curve.colour]
         axes.fill_between(x, low, high, color=colour, alpha=0.16, linewidth=0)
         axes.plot(x, mean, color=colour, linewidth=1.8)
-        if mean.size == 1:
+        if mean.size <= FEW:
             dots(axes, list(x), list(mean), curve.colour, filled=True)
         means.append(mean[np.isfinite(mean)])
     first = min(curve.iteration[0] for curve in panel.curves)

@@ -103,9 +103,11 @@ def by_size(
     *,
     across: str = "servers",
     logarithmic: bool = False,
+    even: bool = False,
     levels: Sequence[tuple[str, float]] = (),
 ) -> Figure:
-    """A quantity over sizes, with intervals; sizes stand on a logarithmic axis."""
+    """A quantity over sizes, with intervals; sizes stand on a logarithmic axis unless they are to
+    be evenly spaced, as radii are."""
     from descant.reproduce._common.drawing import draw_sizes
 
     series = [one for one in series if one.points]
@@ -116,6 +118,7 @@ def by_size(
         unit=unit,
         across=across,
         logarithmic=logarithmic,
+        even=even,
         levels=levels,
     )
     heights = 320 + LEGEND * (1 + len(series) // 4), 330 + LEGEND * len(series)
@@ -138,5 +141,10 @@ def _named(series: Series, names: Sequence[str]) -> str:
     return ", ".join(f"{number(m.mean)} for {names[int(row)]}" for row, m in series.points)
 
 
+def size(x: float) -> str:
+    """A whole number as such, others as short as they can be."""
+    return number(x, 0) if x == round(x) else f"{x:g}"
+
+
 def _points(series: Series) -> str:
-    return ", ".join(f"{number(m.mean)} at {number(x, 0)}" for x, m in series.points)
+    return ", ".join(f"{number(m.mean)} at {size(x)}" for x, m in series.points)

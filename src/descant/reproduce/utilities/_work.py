@@ -1,8 +1,8 @@
-"""Measurements on noisy voters; each returns what JSON can hold."""
+"""Measurements on noisy voters and on wireless access; each returns what JSON can hold."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import jax
@@ -12,13 +12,20 @@ import numpy as np
 from descant.algorithms import localised
 from descant.core.domain import Domain
 from descant.core.utility import AbstractObjective
-from descant.domains import voter
+from descant.domains import voter, wireless
 from descant.domains.voter.exact import Exact, rate
-from descant.domains.voter.world import Voter
+from descant.domains.voter.world import Voter, rewards
 from descant.evaluate import truncated
 from descant.evaluate.decay import certificate, fitted_factor
-from descant.ops.utility import Mean
+from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
+from descant.evaluate.session import SEED
+from descant.ops.utility import Fair, Mean, Worst, everybody
 from descant.train.loop import compile_period, plan, start
+
+SHARPNESS = 20.0
+"""Of the soft least of what agents are paid."""
+POINTS = 50
+"""Stretches of training that curves of wireless access tell of."""
 
 
 def _voters(discount: float, **world: Any) -> tuple[Domain, Exact, AbstractObjective]:
@@ -89,6 +96,68 @@ def training(
     config = localised.Config(**settings)
     domain, exact, objective = _voters(config.discount, **world)
     best = exact.optimum(objective)
+
+    def standing(learner: Any) -> dict[str, Any]:
+        return _standing(domain, exact, best, _push(exact, learner))
+
+    return _learnt(domain, config, standing, rollouts, iterations, period, seed) | {
+        "optimum": best.value,
+        "bound": best.bound,
+    }
+
+
+def fairness(
+    *,
+    aversion: float | None,
+    world: dict[str, Any],
+    settings: dict[str, Any],
+    rollouts: int,
+    iterations: int,
+    period: int,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Learning curves of what agents are paid, where the team is averse to some having little: by
+    so much, each for itself, or, with None, as a soft least of all."""
+    config = localised.Config(**settings)
+    domain, exact, _ = _voters(config.discount, **world)
+    # What is spared is paid, so that nobody has less than nothing.
+    paid = rewards(domain.network.cost) + domain.network.cost  # pyright: ignore
+    objective = _fair(aversion, paid, exact.agents)
+    domain = replace(domain, objective=objective)
+    best = exact.optimum(objective)
+
+    def pay(push: np.ndarray) -> dict[str, float]:
+        each = np.sum(paid * exact.occupied(push).occupancy, axis=(1, 2))
+        return {"mean": float(each.mean()), "least": float(each.min())}
+
+    def standing(learner: Any) -> dict[str, Any]:
+        push = _push(exact, learner)
+        return _standing(domain, exact, best, push) | pay(push)
+
+    even = np.stack([best.push, best.push], axis=1)
+    return _learnt(domain, config, standing, rollouts, iterations, period, seed) | {
+        "optimum": best.value,
+        "bound": best.bound,
+        "best": pay(even),
+    }
+
+
+def _fair(aversion: float | None, paid: np.ndarray, agents: int) -> AbstractObjective:
+    if aversion is None:
+        return Worst(reward=np.broadcast_to(paid, (agents, 2, 2)), sharpness=SHARPNESS)
+    return everybody(Fair(reward=paid, aversion=aversion), agents)
+
+
+def _learnt(
+    domain: Domain,
+    config: localised.Config,
+    standing: Callable[[Any], dict[str, Any]],
+    rollouts: int,
+    iterations: int,
+    period: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Rows of where training stands, and the seconds it takes."""
     what = plan(
         localised.make(config, domain),
         domain.env,
@@ -100,27 +169,24 @@ def training(
     runs, keys = start(what, seed, 1)
     program = compile_period(what, runs, keys, period)
     compiled = time.perf_counter() - begin
-    spent, rows = 0.0, [_standing(domain, exact, best, runs.learner) | {"iteration": 0}]
+    spent, rows = 0.0, [standing(runs.learner) | {"iteration": 0}]
     for done in range(0, iterations, period):
         begin = time.perf_counter()
         runs, _ = jax.block_until_ready(program(runs, keys, np.int32(done)))
         spent += time.perf_counter() - begin
-        row = _standing(domain, exact, best, runs.learner)
-        rows.append(row | {"iteration": done + period, "seconds": spent})
-    return {
-        "optimum": best.value,
-        "bound": best.bound,
-        "compiling": compiled,
-        "rows": rows,
-        "config": asdict(config),
-    }
+        rows.append(standing(runs.learner) | {"iteration": done + period, "seconds": spent})
+    return {"compiling": compiled, "rows": rows, "config": asdict(config)}
 
 
-def _standing(domain: Any, exact: Exact, best: Any, learner: Any) -> dict[str, Any]:
-    """What a learner's policy has, exactly."""
+def _push(exact: Exact, learner: Any) -> np.ndarray:
+    """Chances to push, by agent and opinion, of the first seed."""
     logits = np.asarray(learner.actor.logits[0], np.float64)
     push = 1 / (1 + np.exp(logits[:, :, 0] - logits[:, :, 1]))
-    push = np.broadcast_to(push, (exact.agents, 2))
+    return np.broadcast_to(push, (exact.agents, 2))
+
+
+def _standing(domain: Any, exact: Exact, best: Any, push: np.ndarray) -> dict[str, Any]:
+    """What a policy has, exactly."""
     occupied = exact.occupied(push).occupancy
     value = exact.value(domain.objective, push)
     row: dict[str, Any] = {
@@ -153,3 +219,59 @@ def locality(
             "spectral radius": proof.spectral_radius(np.stack([1 - push, push], axis=-1)),
         }
     return found
+
+
+def access(
+    *,
+    world: dict[str, Any],
+    settings: dict[str, Any],
+    rollouts: int,
+    iterations: int,
+    scenarios: int,
+    seeds: int,
+) -> dict[str, Any]:
+    """Packets that a user gets through in an episode of wireless access: along training, and of the
+    policies at its end on held-out scenarios."""
+    domain = wireless.make(wireless.Config(**world))
+    config = localised.Config(**settings)
+    what = plan(
+        localised.make(config, domain),
+        domain.env,
+        rollouts=rollouts,
+        steps=0,
+        iterations=iterations,
+    )
+    runs, keys = start(what, 0, seeds)
+    runs, metrics = compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
+    ticks = domain.env.spec.horizon
+    names = {"return": ticks, "violation": 1}
+    held_out = scenario_keys("held-out", SEED, scenarios)
+
+    def one(learner):
+        rule = Decided(what.algorithm.policy(learner), "sampled")
+        return score(domain, rule, held_out).reward.mean()
+
+    scores = jax.jit(lambda learners: jax.lax.map(one, learners))(runs.learner)
+    return {
+        "packets": (ticks * np.asarray(scores, np.float64)).tolist(),
+        "curves": {
+            name: _blocks(size * np.asarray(metrics[name], np.float64))
+            for name, size in names.items()
+            if name in metrics
+        },
+        "config": asdict(config),
+    }
+
+
+def access_rules(*, world: dict[str, Any], scenarios: int) -> dict[str, float]:
+    """The same of each rule on the same scenarios."""
+    domain = wireless.make(wireless.Config(**world))
+    keys = scenario_keys("held-out", SEED, scenarios)
+    reward = jax.jit(lambda keys: score_rules(domain, keys).reward)(keys)
+    means = domain.env.spec.horizon * np.asarray(reward, np.float64).mean(axis=1)
+    return dict(zip(domain.rules, means.tolist(), strict=True))
+
+
+def _blocks(values: np.ndarray) -> list[list[float]]:
+    """Means over stretches of training, [stretches, seeds]."""
+    return [part.mean(axis=0).tolist() for part in np.array_split(values, min(POINTS, len(values)))]

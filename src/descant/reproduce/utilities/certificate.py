@@ -51,6 +51,7 @@ def show(scale: Scale, found: "Found") -> Shown:
         (number(s, 2), *(cells[kind][i] for kind in KINDS)) for i, s in enumerate(SHARPNESS)
     )
     first, last = cells["measured"][0].mean, cells["measured"][-1].mean
+    low, high = cells["spectral radius"][0], cells["spectral radius"][-1]
     proved = cells["certified"][0].mean
     series = [
         Series(kind, tuple(zip(SHARPNESS, cells[kind], strict=True)), colour)
@@ -65,6 +66,8 @@ def show(scale: Scale, found: "Found") -> Shown:
             f"Measured decay per hop goes from {number(first, 3)} for nearly even policies to "
             f"{number(last, 3)} for nearly deterministic ones; what laws alone prove is "
             f"{number(proved, 3)} throughout.",
+            f"The spectral radius goes from {number(low.mean, 2)} to {number(high.mean, 2)}"
+            + (", below one: the condition holds all the way." if high.mean < 1 else "."),
         ),
         (Table("table", "Factors", ("sharpness", *KINDS), rows, decimals=3),),
         (

@@ -92,21 +92,24 @@ def _errors(by: Mapping[float, list[Mapping[str, Any]]]) -> Table:
 
 
 def _figure(by: Mapping[float, list[Mapping[str, Any]]]):
-    series = [
-        Series(
-            f"alpha {number(alpha, 2)}",
-            tuple((2.0 * k + 1, over([r["errors"][str(k)] for r in known])) for k in RADII),
-            COLOURS[alpha],
+    series = []
+    for alpha, known in by.items():
+        name = f"alpha {number(alpha, 2)}"
+        points = tuple((float(k), over([r["errors"][str(k)] for r in known])) for k in RADII)
+        closed = tuple(
+            (k, Measured(points[0][1].mean * known[0]["closed"] ** k)) for k, _ in points
         )
-        for alpha, known in by.items()
-    ]
+        series.append(Series(name, points, COLOURS[alpha]))
+        series.append(Series(f"{name}, closed form", closed, COLOURS[alpha], published=True))
     return by_size(
         "figure",
         series,
         "Error of the truncated gradient, relative",
-        "Agents counted are those within the radius: 1, 3, 5, 9 and 17 on a ring. Exact numbers.",
-        across="agents counted",
+        "Exact numbers. Hollow: the measured error at radius 0, times the closed form for each "
+        "hop.",
+        across="radius",
         logarithmic=True,
+        even=True,
     )
 
 

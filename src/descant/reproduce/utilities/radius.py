@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from descant.report.numbers import number, plural
-from descant.reproduce._common.figures import Series, by_size
+from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown
@@ -97,39 +97,60 @@ def _bias(by: Mapping[tuple[int, str], list[Mapping[str, Any]]]) -> Table:
 
 
 def _figure(by: Mapping[tuple[int, str], list[Mapping[str, Any]]]):
-    cones = {n: known for (n, critic), known in by.items() if critic == "cone"}
-    series = [
-        Series(
-            f"{n} rollouts",
-            tuple((2.0 * k + 1, _mean(known, k, "error")) for k in RADII),
-            COLOURS[i % len(COLOURS)],
-        )
-        for i, (n, known) in enumerate(cones.items())
-    ]
-    return by_size(
+    def panel(title: str, what: str, critic: str) -> Panel:
+        sizes = {n: known for (n, c), known in by.items() if c == critic}
+        drawn = [
+            _curve(f"{n} rollouts", known, what, COLOURS[i])
+            for i, (n, known) in enumerate(sizes.items())
+        ]
+        return Panel(title, tuple(drawn))
+
+    bias = _curve("all batches", next(iter(by.values())), "bias", "ink")
+    panels = (
+        Panel("bias: what the radius leaves out", (bias,)),
+        panel("noise, light-cone returns", "noise", "cone"),
+        panel("noise, all returns", "noise", "mc"),
+        panel("error, multiple of the least, light cone", "multiple", "cone"),
+    )
+    return curves(
         "figure",
-        series,
-        "Error relative to the full gradient",
-        "Light-cone returns. Agents counted are those within the radius.",
-        across="agents counted",
-        logarithmic=True,
+        panels,
+        "Bias, noise and error",
+        "Bias and noise relative to the length of the full gradient; they add up to the error as "
+        "squares do. Each panel has its own scale.",
+        across="radius",
     )
 
 
+def _curve(label: str, known: list[Mapping[str, Any]], what: str, colour: str) -> Curve:
+    import numpy as np
+
+    name = "error" if what == "multiple" else what
+    values = np.array([[record[str(k)][name] for record in known] for k in RADII], np.float64)
+    if what == "multiple":
+        values = values / values.min(axis=0)
+    return Curve(label, np.array(RADII, np.float64), values, colour)
+
+
 def _findings(by: Mapping[tuple[int, str], list[Mapping[str, Any]]]) -> Iterator[str]:
-    for (n, critic), known in by.items():
-        errors = {k: _mean(known, k, "error").mean for k in RADII}
-        best = min(errors, key=lambda k: errors[k])
-        if critic == "cone":
-            worse = errors[RADII[-1]] / errors[best]
-            yield (
-                f"With {n} rollouts the error is least at radius {best} "
-                f"({number(errors[best], 2)}); at radius {RADII[-1]} it is {number(worse, 1)} "
-                "times as large."
-            )
-    for n in {n: None for n, _ in by}:
-        cone, every = (_mean(by[n, critic], 4, "noise").mean for critic in CRITICS)
+    errors = {
+        n: {k: _mean(known, k, "error").mean for k in RADII}
+        for (n, critic), known in by.items()
+        if critic == "cone"
+    }
+    best = {n: min(found, key=lambda k: found[k]) for n, found in errors.items()}
+    said = ", ".join(f"{k} with {n} rollouts" for n, k in best.items())
+    yield f"The error is least at radius {said}: a larger radius takes more rollouts to pay."
+    for n, found in errors.items():
+        far, near = found[RADII[-1]], found[best[n]]
         yield (
-            f"Light-cone returns have {number(cone / every, 2)} of the noise of all returns at "
-            f"radius 4 and {n} rollouts."
+            f"With {n} rollouts the error is {number(near, 2)} of the gradient at radius {best[n]} "
+            f"and {number(far, 2)} at radius {RADII[-1]}."
         )
+    shares = [
+        _mean(by[n, "cone"], 4, "noise").mean / _mean(by[n, "mc"], 4, "noise").mean for n in errors
+    ]
+    yield (
+        f"At radius 4 light-cone returns have {number(min(shares), 2)} to {number(max(shares), 2)} "
+        "of the noise of all returns, whatever the number of rollouts."
+    )

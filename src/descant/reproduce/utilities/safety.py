@@ -60,9 +60,16 @@ def show(scale: Scale, found: "Found") -> Shown:
         )
         for name, runs in by.items()
     )
-    findings = tuple(
-        f"{name}: utility {number(value.mean, 3)}, violation {number(short.mean, 3)} per agent."
-        for name, value, short in rows
+    _, free, broken = rows[0]
+    name, value, least = min(rows, key=lambda row: row[2].mean)
+    findings = (
+        f"Without prices agents are {number(broken.mean, 3)} nats short at a utility of "
+        f"{number(free.mean, 3)}; with {name} they are {number(least.mean, 3)} short at "
+        f"{number(value.mean, 3)}.",
+        *(
+            f"{name}: utility {number(value.mean, 3)}, violation {number(short.mean, 3)} an agent."
+            for name, value, short in rows[1:]
+        ),
     )
     head = ("rule", "utility", "mean violation, nats")
     panels = (panel("utility", by, "value"), panel("violation", by, "violation"))

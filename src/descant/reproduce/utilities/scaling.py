@@ -67,7 +67,7 @@ def show(scale: Scale, found: "Found") -> Shown:
         PAPER,
         tuple(_findings(errors, runs)),
         (_table(errors, runs),),
-        (_figure(runs),),
+        (_figure(runs), _truncation(errors)),
         (
             f"Truncation at radius {RADIUS} on rings with alpha = {ALPHA}, random policies, exact.",
             f"Training on tori, utilities in thirds, credit radius 1, {ROLLOUTS} rollouts an "
@@ -92,8 +92,8 @@ def _table(errors: Mapping[int, list[float]], runs: Mapping[int, list[Mapping[st
             )
         )
     head = (
-        *("agents", f"error at radius {RADIUS}", "gap at the end, % of the optimum"),
-        *(f"seconds to {percent(SHARE, 0)}", "seconds of an iteration"),
+        *("agents", f"error at radius {RADIUS}", "gap at the end, %"),
+        *(f"s to {percent(SHARE, 0)}", "s an iteration"),
     )
     return Table("table", "By number of agents", head, tuple(rows), decimals=3)
 
@@ -114,6 +114,18 @@ def _figure(runs: Mapping[int, list[Mapping[str, Any]]]):
         "After equally many iterations; the optimum is certified at every size.",
         across="agents",
         levels=((f"{percent(SHARE, 0)}", SHARE),),
+    )
+
+
+def _truncation(errors: Mapping[int, list[float]]):
+    points = tuple((float(n), over(found)) for n, found in errors.items())
+    return by_size(
+        "truncation",
+        [Series(f"radius {RADIUS}", points, "run-2")],
+        "Error of the truncated gradient, relative",
+        f"Exact numbers at random policies, on rings with alpha = {ALPHA}.",
+        across="agents",
+        levels=(("no error", 0.0),),
     )
 
 

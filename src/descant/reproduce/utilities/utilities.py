@@ -44,8 +44,8 @@ def show(scale: Scale, found: "Found") -> Shown:
     for values, record in records(jobs(scale), found):
         by.setdefault(values["world"]["utility"], []).append(record)
     findings = tuple(
-        f"{kind}: {percent(over([last(run, 'share') for run in runs]).mean)} of the optimum "
-        f"{number(runs[0]['bound'], 4)} are missing at the end"
+        f"{kind}: training ends {percent(over([last(run, 'share') for run in runs]).mean)} below "
+        f"the optimum of {number(runs[0]['bound'], 4)}"
         f"{'' if all(last(run, 'share') <= SHARE for run in runs) else ', more than 5 %'}."
         for kind, runs in by.items()
     )
@@ -60,7 +60,7 @@ def show(scale: Scale, found: "Found") -> Shown:
         for kind, runs in by.items()
     )
     head = ("utility", "at first", "at the end", "optimum", "no policy exceeds")
-    panels = [panel(kind, {kind: runs}, "value", "optimum") for kind, runs in by.items()]
+    panels = [panel(kind, {"trained": runs}, "value", "optimum") for kind, runs in by.items()]
     return Shown(
         "Utilities of several kinds",
         PAPER,
