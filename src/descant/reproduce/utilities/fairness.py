@@ -59,13 +59,13 @@ def show(scale: Scale, found: "Found") -> Shown:
             runs[0]["best"]["mean"],
             over([last(run, "least") for run in runs]),
             runs[0]["best"]["least"],
-            over([100 * last(run, "share") for run in runs]),
+            over([last(run, "gap") for run in runs]),
         )
         for name, runs in by.items()
     )
     head = (
         *("team wants", "mean pay", "at its best", "least pay", "at its best"),
-        "gap, % of its best",
+        "below its best",
     )
     panels = (panel("mean pay", by, "mean"), panel("least pay", by, "least"))
     return Shown(
@@ -87,26 +87,25 @@ def show(scale: Scale, found: "Found") -> Shown:
             "that wants the mean lets them bear the cost.",
             "Fair with aversion a: the mean over agents of log pay (1) or of pay to the power "
             "1 - a over 1 - a; agents need no word of one another for it. The soft least takes one "
-            "number from all.",
+            "number from all. What a team is below its best is in units of its own objective.",
         ),
     )
 
 
 def _findings(by: Mapping[str, list[Mapping[str, Any]]]) -> Iterator[str]:
     plain = {what: _end(by["mean"], what) for what in ("mean", "least")}
-    for name, runs in by.items():
-        if name == "mean":
-            continue
-        mean, least = _end(runs, "mean"), _end(runs, "least")
+    averse = sorted((n for n in by if n != "mean"), key=lambda n: -_end(by[n], "least"))
+    for name in averse:
+        mean, least = _end(by[name], "mean"), _end(by[name], "least")
         yield (
-            f"{name}: the least pay is {number(least, 3)} instead of {number(plain['least'], 3)}, "
-            f"for a mean of {number(mean, 3)} instead of {number(plain['mean'], 3)} "
-            f"({percent(mean / plain['mean'] - 1, sign=True)})."
+            f"{name}: the least pay is {number(least, 3)}, and {number(plain['least'], 3)} where "
+            f"the team wants the mean, for a mean of {number(mean, 3)} against "
+            f"{number(plain['mean'], 3)} ({percent(mean / plain['mean'] - 1, sign=True)})."
         )
-    worst = max(by, key=lambda name: _end(by[name], "share"))
+    best = by[averse[0]][0]["best"]
     yield (
-        f"Trained teams come within {percent(_end(by[worst], 'share'))} of what no policy exceeds "
-        f"({worst} is the farthest away)."
+        f"At its best the team of {averse[0]} would have a least pay of {number(best['least'], 3)} "
+        f"at a mean of {number(best['mean'], 3)}."
     )
 
 
