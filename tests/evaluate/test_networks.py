@@ -56,21 +56,15 @@ def test_the_picture_is_of_the_policies_before_and_after(voters):
 def test_a_seed_starts_from_the_learner_that_training_starts_from(voters):
     trained = load_trained(voters.folder)
 
-    class Drawn(localised.make(localised.Config(), trained.domain).__class__):
-        """Whose first learner is drawn."""
-
-        def init(self, key):
-            learner = super().init(key)
-            return learner._replace(logits=jax.random.normal(key, learner.logits.shape))
-
-    drawn = Drawn(**vars(trained.algorithm))
-    what = plan(drawn, trained.domain.env, rollouts=2, steps=0, iterations=2)
+    algorithm = localised.make(localised.Config(net="mlp", hidden=4), trained.domain)
+    what = plan(algorithm, trained.domain.env, rollouts=2, steps=0, iterations=2)
     first, _ = start(what, trained.settings.seed, 2)
-    again = dataclasses.replace(trained, algorithm=drawn)
+    drawn = dataclasses.replace(trained, algorithm=algorithm)
     for seed in range(2):
-        np.testing.assert_allclose(
-            again.untrained(seed).net.logits, first.learner.logits[seed], rtol=1e-5
-        )
+        learner = jax.tree.map(lambda x, seed=seed: x[seed], first.learner)
+        began = jax.tree.leaves(algorithm.policy(learner))
+        for leaf, expected in zip(jax.tree.leaves(drawn.untrained(seed)), began, strict=True):
+            np.testing.assert_allclose(leaf, expected, rtol=1e-5)
 
 
 def test_violations_and_what_is_too_large_to_draw(voters):
