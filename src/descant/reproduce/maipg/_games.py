@@ -141,13 +141,6 @@ def sure(found: "Found", jobs: Sequence[Learn]) -> float:
     return float((np.concatenate(chances) >= SURE).mean())
 
 
-def over(values: Any) -> Measured:
-    """Mean of independent values with its 95 % interval."""
-    from descant.reproduce._common import found
-
-    return found.over(values)
-
-
 def resampled(
     values: "Array", count: Callable[["Array"], Mapping[str, float]]
 ) -> dict[str, Measured]:

@@ -149,7 +149,7 @@ def shares(found: "Found", job: Met, outcome: str) -> list[float]:
     return found.of(job)["diagnostics"][outcome]
 
 
-def over(values: Sequence[float]) -> Measured:
+def over(values: "Array | Sequence[float]") -> Measured:
     """Mean over seeds with its 95 % interval."""
     from descant.reproduce._common import found
 

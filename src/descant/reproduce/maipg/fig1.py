@@ -16,10 +16,10 @@ from descant.reproduce.maipg._games import (
     SURE,
     Learn,
     Mixer,
-    over,
     pays,
     sure,
 )
+from descant.reproduce.maipg._runs import over
 
 if TYPE_CHECKING:
     from descant.reproduce._common.found import Found

@@ -1,18 +1,16 @@
 """How much of the advantages' variance values of joint actions leave, along training (Figure 2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from descant.report.numbers import number, percent, plural
-from descant.reproduce._common import costs
 from descant.reproduce._common.figures import Curve, Panel, curves
-from descant.reproduce._common.jobs import Job, Train, digest
-from descant.reproduce._common.plan import Scale, settle
+from descant.reproduce._common.jobs import Job
+from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Measured, Table
-from descant.reproduce.maipg._games import met, over
-from descant.train.toml import to_toml
+from descant.reproduce.maipg._games import met
+from descant.reproduce.maipg._runs import MAIPG, Run, over, run
 
 if TYPE_CHECKING:
     from numpy import bool_, float64
@@ -37,32 +35,6 @@ OFTEN = 0.9
 """Share of updates in which a factorised value should leave less than there is."""
 CONVERGED = 0.9
 """Share of the way from the first return to the best one at which training counts as converged."""
-TICKS_PER_SECOND = {3: 30_000, 5: 15_000}
-"""Of one seed, on two quiet cores."""
-
-
-@dataclass(frozen=True)
-class Watched(Train):
-    """A training run on particles, whose record says what the value leaves."""
-
-    @property
-    def name(self) -> str:
-        s = self.settings
-        return f"particles-{s.domain.agents}-{s.algorithm.mixer}-{digest(to_toml(s))}"
-
-    @property
-    def title(self) -> str:
-        s = self.settings
-        return (
-            f"{s.algorithm.mixer} value, nu = {s.algorithm.nu}, {s.domain.agents} particles: "
-            f"{s.train.iterations} iterations, {plural(s.seeds, 'seed')} ({self.name})"
-        )
-
-    def seconds(self) -> float:
-        s = self.settings
-        ticks = s.seeds * s.train.iterations * s.train.rollouts * s.domain.horizon
-        known = TICKS_PER_SECOND[s.domain.agents]
-        return costs.START + costs.COMPILE + ticks / known
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -120,19 +92,15 @@ def _cases(scale: Scale) -> list[tuple[int, float]]:
     return [(agents, weight) for agents in scale.servers for weight in weights]
 
 
-def _run(agents: int, weight: float, value: str, scale: Scale) -> Watched:
+def _run(agents: int, weight: float, value: str, scale: Scale) -> Run:
     told = {
         "domain.task": "assignment-spread",
         "domain.agents": agents,
         "algorithm.nu": weight,
         "algorithm.mixer": value,
         "train.iterations": scale.iterations["maipg"],
-        "train.scenarios": 0,
-        "train.validation": 0,
-        **scale.values,
     }
-    settings = settle("maipg", "spread", told, domain="particle")
-    return Watched(replace(settings, seeds=scale.seeds))
+    return run(MAIPG, "particle", scale, told, preset="spread")
 
 
 def _left(kind: str, case: tuple[int, float], value: str, scale: Scale, found: "Found") -> "Array":

@@ -17,12 +17,12 @@ from descant.reproduce.maipg._games import (
     Learn,
     Mixer,
     met,
-    over,
     pays,
     printed,
     resampled,
     sure,
 )
+from descant.reproduce.maipg._runs import over
 
 if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
