@@ -44,5 +44,5 @@ def test_settings_are_found_wherever_they_are_nested():
     assert setting(SMALL, "nothing") is None
 
 
-def test_what_has_no_choice_of_network_is_named_without():
-    assert describe(settle("localised", None, {"domain.servers": 5})) == "localised-5"
+def test_a_name_says_algorithm_network_and_size():
+    assert describe(SMALL) == "dgpg-linear-5"

@@ -150,12 +150,11 @@ def _run_name(settings: Settings) -> str:
 
 def describe(settings: Settings) -> str:
     """A short name for people: `dgpg-mlp-20`."""
-    parts = settings.algorithm_name, network(settings), str(settings.domain.servers)
-    return "-".join(part for part in parts if part is not None)
+    return f"{settings.algorithm_name}-{network(settings)}-{settings.domain.servers}"
 
 
-def network(settings: Settings) -> str | None:
-    """The kind of network; None where there is no choice."""
+def network(settings: Settings) -> str:
+    """The kind of network."""
     return setting(settings, "net")
 
 
