@@ -190,6 +190,8 @@ class Localised(AbstractAlgorithm):
         return self
 
     def parts(self, learner: Learner, said: Assessment, rollout: Rollout) -> Parts:
+        """One decision's part in the gradient, with shadow rewards of the rollout's own shares of
+        time, whatever occupancies are estimated from in training."""
         self._check(rollout)
         here = self.occupancy(learner, rollout)
         shadow, _ = self._shadow(here, self._priced(learner, here)[0])

@@ -93,6 +93,12 @@ class Brain(eqx.Module):
         log_probabilities = masked_log_softmax(self.scores(observation), observation.mask)
         return relaxed(log_probabilities, noise, 1.0, hard=True)
 
+    def strain(self, observation: Observation) -> Scalar:
+        """What the points the actor goes for cost by themselves; choices cost nothing."""
+        if isinstance(self.actor, Bounded):
+            return self.actor.strain(observation)
+        return jnp.zeros(())
+
 
 class Learner(eqx.Module):
     """Everything that learning changes."""
@@ -335,7 +341,8 @@ def _loss(
     going = jax.vmap(brain.going)(seen, jax.random.gumbel(key, action.shape))
     reached = jax.vmap(held)(jax.lax.stop_gradient(seen), going)
     gain = masked_mean(reached, weight)
-    return loss - gain, {"critic_loss": loss, "actor_value": gain}
+    cost = jnp.mean(jax.vmap(brain.strain)(seen))
+    return loss - gain + cost, {"critic_loss": loss, "actor_value": gain}
 
 
 def _moved(
@@ -352,6 +359,7 @@ def build(
     make_joint: Callable[[Key, Utilities], AbstractJoint | Points],
     *,
     actor_rate: tuple[float, float] | None = None,
+    pull: float = 0.0,
 ) -> ValueBased:
     """The algorithm with a joint value of its own, and an actor beside it where that has a rate.
 
@@ -386,7 +394,7 @@ def build(
         if actor_rate is None:
             return Brain(make_joint(mix_key, net(net_key, "actor")))
         joint, actor = make_joint(mix_key, net(net_key, "critic")), net(actor_key, "actor")
-        return Brain(joint, Bounded(actor) if spec.continuous else actor)
+        return Brain(joint, Bounded(actor, pull) if spec.continuous else actor)
 
     def ring() -> Ring:
         return empty(

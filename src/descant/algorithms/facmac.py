@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from descant.algorithms import iql
+from descant.core.errors import UserError
 
 if TYPE_CHECKING:
     from descant.algorithms._value import ValueBased
@@ -36,6 +37,9 @@ class Config:
     """Width of the networks that set the mixer's weights."""
     actor_rate: float = 3e-3
     """Learning rate of the actors at the first update; it falls as that of the value does."""
+    pull: float = 0.01
+    """Continuous actions: weight of the squared size of what actors say before it is bounded; at
+    the ends of the cube the value's slope does not reach them."""
 
 
 def make(config: Config, domain: Domain) -> ValueBased:
@@ -45,6 +49,8 @@ def make(config: Config, domain: Domain) -> ValueBased:
         UserError: a value of the configuration cannot be used.
     """
     iql.positive(config, "embed", "hyper", "actor_rate")
+    if not config.pull >= 0:
+        raise UserError(f"algorithm.pull: expected at least 0, got {config.pull}.")
     import jax
 
     from descant.algorithms._value import build
@@ -62,4 +68,4 @@ def make(config: Config, domain: Domain) -> ValueBased:
         return joint.Mixed(net, mixer)
 
     rates = config.actor_rate, config.actor_rate * fall
-    return build(base, domain, "FACMAC", critic, actor_rate=rates)
+    return build(base, domain, "FACMAC", critic, actor_rate=rates, pull=config.pull)

@@ -121,6 +121,11 @@ class Config:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UserError(f"algorithm.{name}: expected above 0, got {value}.")
+        if self.split and self.occupancy == "restart":
+            raise UserError(
+                "algorithm.split: restart has worlds of its own for occupancies, so nothing of a "
+                "batch is left to split; leave one of them out."
+            )
         if not 0 <= self.memory < 1:
             raise UserError(f"algorithm.memory: expected from 0 to below 1, got {self.memory}.")
         if not 0 <= self.trace <= 1:

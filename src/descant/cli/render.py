@@ -76,8 +76,8 @@ def _objective(found: Mapping[str, Any] | None) -> str | None:
     groups = ", ".join(f"{name} {value:.4g}" for name, value in found["groups"].items())
     said = (
         f"Utility of the learned policy ({'exact' if found['exact'] else 'estimated'}, discount "
-        f"{found['discount']:g}): {found['value']:.5g} ({groups})"
-    )
+        f"{found['discount']:g}): {found['value']:.5g}"
+    ) + (f" ({groups})" if len(found["groups"]) > 1 else "")
     if gap := found.get("gap"):
         share = "" if gap["relative"] is None else f", {gap['relative']:.2%}".replace("%", " %")
         most = found["optimum"]["bound"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from descant.core.domain import Domain
 from descant.core.errors import UserError
 from descant.core.graph import Graph
 from descant.core.network import AbstractNetwork
@@ -37,8 +38,15 @@ def shown(trained: Trained, found: Sequence[Occupied] | None, keys: Keys) -> dic
         "state_bytes": 1 if counted else 4 * domain.network.width,
         "samples": trained.settings.train.rollouts * domain.env.spec.horizon,
         "within": _within(graph, max([RADII, *radii.values()])),
-        "picture": _picture(trained, found[0], keys) if found and graph.agents <= MOST else None,
+        "picture": _picture(trained, found[0], keys) if found and pictured(domain) else None,
     }
+
+
+def pictured(domain: Domain) -> bool:
+    """Whether time in states can be drawn on the graph: there are few agents, and states to
+    count."""
+    network = domain.network
+    return isinstance(network, AbstractNetwork) and network.graph.agents <= MOST
 
 
 def _within(graph: Graph, most: int) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from descant.core import discovery
 from descant.core.domain import Domain
 from descant.core.errors import UserError, nearest
+from descant.core.types import Keys
 from descant.evaluate.episodes import (
     Decided,
     Mode,
@@ -23,8 +24,8 @@ from descant.evaluate.episodes import (
     score,
     score_rules,
 )
-from descant.evaluate.networks import shown
-from descant.evaluate.objectives import occupied, reached, violated
+from descant.evaluate.networks import pictured, shown
+from descant.evaluate.objectives import Occupied, occupied, reached, violated
 from descant.evaluate.statistics import (
     Interval,
     interval,
@@ -68,7 +69,7 @@ def evaluate_run(
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     learned, scores = _score_learned(trained, keys, mode), _score_rules(domain, keys)
     bounds = _bounds(domain, keys) if bound else None
-    found = occupied(trained, [trained.policy(s) for s in range(trained.settings.seeds)], keys)
+    found = _occupied(trained, keys)
     evaluation = _evaluation(domain, scores, learned, bounds) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
@@ -247,6 +248,14 @@ def _bounds(domain: Domain, keys: Any) -> dict[str, Any] | None:
         values = list(pool.map(one, keys))
     seconds = time.perf_counter() - start
     return {"mean": float(np.mean(values)), "values": values, "seconds": seconds}
+
+
+def _occupied(trained: Trained, keys: Keys) -> list[Occupied] | None:
+    """Where agents spend their time under each seed's policy, if anything is made of that."""
+    domain = trained.domain
+    if domain.objective is None and domain.constraint is None and not pictured(domain):
+        return None
+    return occupied(trained, [trained.policy(s) for s in range(trained.settings.seeds)], keys)
 
 
 def _evaluation(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from descant.report.numbers import plural
-from descant.reproduce._common import costs
+from descant.reproduce._common import costs, shown
 from descant.reproduce._common.jobs import Score, Train, digest, network
 from descant.reproduce._common.plan import Scale, settle
 from descant.reproduce._common.tables import Measured
@@ -35,6 +35,8 @@ MAIPG = Method("MAIPG", "maipg", "accent")
 HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
+ENOUGH = 5
+"""Seeds from which on an interval over them tells."""
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
 """Ticks per second of runs with three agents, on two quiet cores; but for QMIX's, they remember."""
 FORGETFUL = 5.0
@@ -163,9 +165,15 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
     return Measured(**paired_difference(ours, theirs))
 
 
+def verdict(difference: Measured, seeds: int) -> str:
+    """What the interval of a difference says, if there are seeds enough: two that agree are common
+    without any difference."""
+    return shown.verdict(difference) if seeds >= ENOUGH else f"too few to tell ({seeds})"
+
+
 def few(seeds: int) -> str:
     """What an interval over so many seeds is worth."""
-    if seeds >= 5:
+    if seeds >= ENOUGH:
         return "Intervals: 95 %, over seeds."
     return (
         f"Intervals are over {plural(seeds, 'seed')} and say little; --full has more."

@@ -11,7 +11,7 @@ from descant.reproduce._common import costs
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job, digest
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, told, verdict
+from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.maipg import smac
 from descant.reproduce.maipg._runs import (
@@ -27,6 +27,7 @@ from descant.reproduce.maipg._runs import (
     slowness,
     thousands,
     ticks,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -304,7 +305,9 @@ def _ends(scale: Scale, found: "Found") -> Table:
     for variant in COLOURS:
         end = _end(variant, scale, found)
         gap = None if variant == PLAIN else paired(end, plain)
-        rows.append((_label(variant), over(end), gap, None if gap is None else verdict(gap)))
+        rows.append(
+            (_label(variant), over(end), gap, None if gap is None else verdict(gap, scale.seeds))
+        )
     return Table(
         "ends",
         "What is reached",
@@ -370,15 +373,17 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
         yield (
             f"{_label(variant)}: {percent(over(_relative(variant, scale, found)).mean, 0)} of "
             f"MAPPO's variance; signal to noise {told(over(seen.ratio(variant[0])), 4)}, "
-            f"{_higher(gap)}; {_reached(scale)} minus MAPPO's {told(end, 2)}, {verdict(end)}."
+            f"{_higher(gap, scale.seeds)}; {_reached(scale)} minus MAPPO's {told(end, 2)}, "
+            f"{verdict(end, scale.seeds)}."
         )
     both = (_relative((NUS[-1], mixer), scale, found) for mixer in MIXERS)
     gap = paired(*both)
     yield (
         f"At nu = {NUS[-1]:g} the variance with a sum minus that with a monotone mixer is "
-        f"{told(gap, 3)} of MAPPO's, {_higher(gap)}; in the paper a sum has less."
+        f"{told(gap, 3)} of MAPPO's, {_higher(gap, scale.seeds)}; in the paper a sum has less."
     )
 
 
-def _higher(gap: Measured) -> str:
-    return {"better": "higher", "worse": "lower"}.get(verdict(gap), "not told apart")
+def _higher(gap: Measured, seeds: int) -> str:
+    said = verdict(gap, seeds)
+    return {"better": "higher", "worse": "lower"}.get(said, "not told apart")

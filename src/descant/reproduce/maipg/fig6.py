@@ -7,9 +7,10 @@ from descant.report.numbers import percent, plural
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, told, verdict
+from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.maipg._runs import (
+    ENOUGH,
     MAIPG,
     MAPPO,
     Met,
@@ -23,6 +24,7 @@ from descant.reproduce.maipg._runs import (
     scores,
     shares,
     thousands,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -35,8 +37,6 @@ SCALES = {
     "full": Scale("full", servers=(5,), seeds=10, iterations={"particle": 640}, scenarios=400),
 }
 HORIZON = 25
-ENOUGH = 5
-"""Seeds from which on a verdict is given."""
 EVERY = 5
 """Iterations, at most, from one point of a curve to the next; a curve has ten points or more."""
 # Tables 1 and 2; the bonus, the loss and its units are those of MAPPO's code, which it builds on.
@@ -205,8 +205,8 @@ def _ends(scale: Scale, found: "Found") -> Table:
 
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     gaps = {name: _difference(_area, task, scale, found) for task, name in TASKS.items()}
-    better = [name for name, gap in gaps.items() if verdict(gap) == "better"]
-    worse = [name for name, gap in gaps.items() if verdict(gap) == "worse"]
+    better = [name for name, gap in gaps.items() if verdict(gap, scale.seeds) == "better"]
+    worse = [name for name, gap in gaps.items() if verdict(gap, scale.seeds) == "worse"]
     said = f"better on {', '.join(better) or 'none'} and worse on {', '.join(worse) or 'none'}"
     held = "This neither supports the method nor speaks against it"
     if better or worse:
@@ -221,7 +221,7 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
         end = _difference(_end, task, scale, found)
         yield (
             f"{name}: MAIPG minus MAPPO is {told(gaps[name], 2)} under the curve and "
-            f"{told(end, 2)} on held-out scenarios at the end, {verdict(end)}."
+            f"{told(end, 2)} on held-out scenarios at the end, {verdict(end, scale.seeds)}."
         )
     if scale.name != "full":
         yield "Training is a small part of the full length: what is shown is how it begins."

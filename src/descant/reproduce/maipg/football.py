@@ -8,7 +8,7 @@ from descant.report.numbers import number, percent, plural
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, against, told, verdict
+from descant.reproduce._common.shown import Shown, against, told
 from descant.reproduce._common.tables import Table
 from descant.reproduce.maipg._runs import (
     MAIPG,
@@ -24,6 +24,7 @@ from descant.reproduce.maipg._runs import (
     shares,
     thousands,
     ticks,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -73,8 +74,6 @@ NETWORKS = {
     "norm": 10.0,
 }
 WEIGHT = {"algorithm.nu": 0.5, "algorithm.scale": "rewards"}
-ENOUGH = 5
-"""Seeds from which on a verdict is given."""
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -164,10 +163,9 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
 
     ends = {method: _successes(method, scale, found) for method in METHODS}
     gap = paired(ends[MAIPG], ends[MAPPO])
-    said = verdict(gap) if scale.seeds >= ENOUGH else "too few to tell"
     yield (
         f"MAIPG minus MAPPO in held-out games: {told(gap)} points over "
-        f"{plural(scale.seeds, 'seed')}, {said}."
+        f"{plural(scale.seeds, 'seed')}, {verdict(gap, scale.seeds)}."
     )
     for method in METHODS:
         mean, _ = PUBLISHED["MAPPO"]

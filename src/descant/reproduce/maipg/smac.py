@@ -8,7 +8,7 @@ from descant.report.numbers import number, percent, plural
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
 from descant.reproduce._common.plan import Scale
-from descant.reproduce._common.shown import Shown, told, verdict
+from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Table
 from descant.reproduce.maipg._runs import (
     HAPPO,
@@ -26,6 +26,7 @@ from descant.reproduce.maipg._runs import (
     shares,
     thousands,
     ticks,
+    verdict,
 )
 
 if TYPE_CHECKING:
@@ -215,14 +216,14 @@ def _differences(scale: Scale, found: "Found") -> Table:
         "differences",
         "MAIPG minus MAPPO",
         ("map", "points", "MAIPG is"),
-        tuple((name, gap, verdict(gap)) for name, gap in gaps.items()),
+        tuple((name, gap, verdict(gap, scale.seeds)) for name, gap in gaps.items()),
         f"Held-out battles won, paired by seed, in points of a hundred. {few(scale.seeds)}",
     )
 
 
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     gaps = {name: _gap(name, scale, found) for name in scale.iterations}
-    worse = [name for name, gap in gaps.items() if verdict(gap) == "worse"]
+    worse = [name for name, gap in gaps.items() if verdict(gap, scale.seeds) == "worse"]
     yield (
         f"MAIPG's policies win {'fewer' if worse else 'no fewer'} battles than MAPPO's"
         + (f" on {', '.join(worse)}" if worse else f" on {', '.join(gaps)}, as far as seeds tell")
@@ -235,7 +236,7 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
         ]
         yield (
             f"{name}: at the end {', '.join(ends)} of held-out battles are won. MAIPG minus MAPPO: "
-            f"{told(gap)} points, {verdict(gap)}."
+            f"{told(gap)} points, {verdict(gap, scale.seeds)}."
         )
         yield f"{name}: {_sooner(name, scale, found)}."
 
