@@ -168,7 +168,7 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> Measured:
 def verdict(difference: Measured, seeds: int) -> str:
     """What the interval of a difference says, if there are seeds enough: two that agree are common
     without any difference."""
-    return shown.verdict(difference) if seeds >= ENOUGH else f"too few to tell ({seeds})"
+    return shown.verdict(difference) if seeds >= ENOUGH else f"too few seeds ({seeds}) to tell"
 
 
 def few(seeds: int) -> str:

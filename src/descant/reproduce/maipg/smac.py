@@ -11,6 +11,7 @@ from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Table
 from descant.reproduce.maipg._runs import (
+    ENOUGH,
     HAPPO,
     MAIPG,
     MAPPO,
@@ -224,11 +225,12 @@ def _differences(scale: Scale, found: "Found") -> Table:
 def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     gaps = {name: _gap(name, scale, found) for name in scale.iterations}
     worse = [name for name, gap in gaps.items() if verdict(gap, scale.seeds) == "worse"]
-    yield (
-        f"MAIPG's policies win {'fewer' if worse else 'no fewer'} battles than MAPPO's"
-        + (f" on {', '.join(worse)}" if worse else f" on {', '.join(gaps)}, as far as seeds tell")
-        + "; this is SMAX, not SMAC."
+    said = f"MAIPG's policies win {'fewer' if worse else 'no fewer'} battles than MAPPO's" + (
+        f" on {', '.join(worse)}" if worse else f" on {', '.join(gaps)}, as far as seeds tell"
     )
+    if scale.seeds < ENOUGH:
+        said = f"{plural(scale.seeds, 'seed')} do not tell MAIPG's policies from MAPPO's"
+    yield f"{said}; this is SMAX, not SMAC."
     for name, gap in gaps.items():
         ends = [
             f"{method.label} {percent(over(_won(method, name, scale, found)).mean, 0)}"
