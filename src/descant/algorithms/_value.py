@@ -94,7 +94,7 @@ class Brain(eqx.Module):
         return relaxed(log_probabilities, noise, 1.0, hard=True)
 
     def strain(self, observation: Observation) -> Scalar:
-        """What the points the actor goes for cost by themselves; choices cost nothing."""
+        """How far the actor's points are beyond their bounds; choices have none."""
         if isinstance(self.actor, Bounded):
             return self.actor.strain(observation)
         return jnp.zeros(())
@@ -138,6 +138,8 @@ class Fit(eqx.Module):
     norm: Number
     rate: Schedule
     actor_rate: Schedule
+    pull: Number
+    """Weight of how far points are beyond their bounds."""
     target_rate: Number
     target_every: int = eqx.field(static=True)
 
@@ -220,7 +222,7 @@ class ValueBased(AbstractAlgorithm):
         weight = jnp.broadcast_to(counts, target.shape)
         values = moments.follow(learner.values, *masked_moments(target, weight), MOMENTUM)
         mean, deviation = moments.read(values)
-        given = now, (target - mean) / deviation, weight, noise_key
+        given = now, (target - mean) / deviation, weight, noise_key, fit.pull
         slope, metrics = jax.grad(_loss, has_aux=True)(brain, *given)
         joint, joint_state = _moved(
             brain.joint, learner.joint_state, slope.joint, fit.rate(progress), fit.norm
@@ -328,6 +330,7 @@ def _loss(
     target: Float[Array, "M V"],
     weight: Float[Array, "M V"],
     key: Key,
+    pull: Number = 0.0,
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """Squared error of the joint value and, where there is an actor, minus the value of what it
     would do: neither part moves the other one's weights."""
@@ -341,7 +344,7 @@ def _loss(
     going = jax.vmap(brain.going)(seen, jax.random.gumbel(key, action.shape))
     reached = jax.vmap(held)(jax.lax.stop_gradient(seen), going)
     gain = masked_mean(reached, weight)
-    cost = jnp.mean(jax.vmap(brain.strain)(seen))
+    cost = pull * jnp.mean(jax.vmap(brain.strain)(seen))
     return loss - gain + cost, {"critic_loss": loss, "actor_value": gain}
 
 
@@ -394,7 +397,7 @@ def build(
         if actor_rate is None:
             return Brain(make_joint(mix_key, net(net_key, "actor")))
         joint, actor = make_joint(mix_key, net(net_key, "critic")), net(actor_key, "actor")
-        return Brain(joint, Bounded(actor, pull) if spec.continuous else actor)
+        return Brain(joint, Bounded(actor) if spec.continuous else actor)
 
     def ring() -> Ring:
         return empty(
@@ -417,6 +420,7 @@ def build(
             norm=config.norm,
             rate=Ramp(*rate),
             actor_rate=Ramp(*(actor_rate or rate)),
+            pull=pull,
             target_rate=config.target_rate,
             target_every=config.target_every,
         ),

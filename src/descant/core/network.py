@@ -151,8 +151,7 @@ class AbstractNetwork(AbstractSystem):
         return (state[:, None] == besides[None]).astype(jnp.float32)
 
     def read(self, seen: Float[Array, "N F"]) -> Int[Array, " N"]:
-        besides = jnp.arange(1, self.states)
-        return jnp.sum(seen.astype(jnp.int32) * besides[None], axis=-1)
+        return counted(seen)
 
     def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
         return jnp.concatenate([1 - jnp.sum(seen, axis=-1, keepdims=True), seen], axis=-1)
@@ -175,6 +174,12 @@ def listed(x: Int[Array, "*b N"], index: Int[Array, "N K"]) -> Int[Array, "*b N 
     """Entries by a padded list; 0 where there is nobody."""
     nobody = jnp.zeros((*x.shape[:-1], 1), x.dtype)
     return jnp.concatenate([x, nobody], axis=-1)[..., index]
+
+
+def counted(seen: Float[Array, "*b F"]) -> Int[Array, "*b"]:
+    """The state, given of every state but 0 whether it is that."""
+    besides = jnp.arange(1, seen.shape[-1] + 1)
+    return jnp.sum(seen.astype(jnp.int32) * jnp.expand_dims(besides, range(seen.ndim - 1)), axis=-1)
 
 
 def drawn(chances: Float[Array, "N S"], level: Float[Array, " N"]) -> Int[Array, " N"]:

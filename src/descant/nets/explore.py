@@ -68,13 +68,11 @@ class Bounded(eqx.Module):
     """A point of the cube for every agent, to be taken with noise around it."""
 
     net: Callable[[Observation], Float[Array, "N A"]]
-    pull: float = eqx.field(static=True, default=0.0)
-    """Weight of `strain` in what is learnt."""
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Within the cube, whatever the network says."""
         return jnp.tanh(self.net(observation))
 
     def strain(self, observation: Observation) -> Scalar:
-        """What it costs that the network goes far beyond the cube, where no slope reaches it."""
-        return self.pull * jnp.mean(self.net(observation) ** 2)
+        """How far beyond the cube, where no slope reaches it, the network goes: its mean square."""
+        return jnp.mean(self.net(observation) ** 2)

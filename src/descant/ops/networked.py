@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int
 
 from descant.core.domain import Rule
 from descant.core.env import AbstractEnv
-from descant.core.network import AbstractSystem, Local
+from descant.core.network import AbstractSystem, Local, counted
 from descant.core.types import Key, Observation, Spec, Step, World
 from descant.ops.neighbourhood import near_sum
 
@@ -67,9 +67,7 @@ class Networked(AbstractEnv):
 
 def states_of(observation: Observation, states: int) -> Int[Array, "*b N"]:
     """Local states, read back from what `Networked.observe` says of them."""
-    own = observation.local[..., : states - 1].astype(jnp.int32)
-    besides = jnp.expand_dims(jnp.arange(1, states), range(own.ndim - 1))
-    return jnp.sum(own * besides, axis=-1)
+    return counted(observation.local[..., : states - 1])
 
 
 def world(network: AbstractSystem, horizon: int) -> Networked:

@@ -38,7 +38,7 @@ QMIX = Method("QMIX", "qmix", "run-4")
 ENOUGH = 5
 """Seeds from which on an interval over them tells."""
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}
-"""Ticks per second of runs with three agents, on two quiet cores; but for QMIX's, they remember."""
+"""Ticks per second of runs with three agents that remember, on two quiet cores."""
 FORGETFUL = 5.0
 """How much faster agents that do not remember are."""
 SLOWER = {"assignment-spread": 1.0, "line": 1.0, "formation": 1.0, "3m": 1.0, "2s3z": 1.7}
@@ -127,8 +127,7 @@ def outside(settings: Settings) -> float:
 def slowness(settings: Settings) -> float:
     """How much longer a tick takes than with three agents that remember."""
     slower = SLOWER.get(world(settings), SLOWEST)
-    forgetful = settings.algorithm_name != "qmix" and network(settings) != "gru"
-    return slower / FORGETFUL if forgetful else slower
+    return slower if network(settings) == "gru" else slower / FORGETFUL
 
 
 def ticks(settings: Settings) -> int:
@@ -149,6 +148,11 @@ def scores(found: "Found", job: Met) -> list[float]:
 def shares(found: "Found", job: Met, outcome: str) -> list[float]:
     """Share of each seed's held-out episodes that ended so."""
     return found.of(job)["diagnostics"][outcome]
+
+
+def percents(found: "Found", job: Met, outcome: str) -> list[float]:
+    """The same in percent."""
+    return [100 * share for share in shares(found, job, outcome)]
 
 
 def over(values: "Array | Sequence[float]") -> Measured:

@@ -21,9 +21,9 @@ from descant.reproduce.maipg._runs import (
     few,
     over,
     paired,
+    percents,
     run,
     scores,
-    shares,
     slowness,
     thousands,
     ticks,
@@ -249,7 +249,7 @@ def _end(variant: Variant, scale: Scale, found: "Found") -> list[float]:
     """What each seed reaches on held-out scenarios: battles won in percent, or the return."""
     train = _run(variant, scale)
     if _place(scale) == "2s3z":
-        return [100 * share for share in shares(found, _met(train, scale), "won")]
+        return percents(found, _met(train, scale), "won")
     return [train.settings.domain.horizon * score for score in scores(found, _met(train, scale))]
 
 

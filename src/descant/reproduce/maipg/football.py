@@ -20,8 +20,8 @@ from descant.reproduce.maipg._runs import (
     nested,
     over,
     paired,
+    percents,
     run,
-    shares,
     thousands,
     ticks,
     verdict,
@@ -124,7 +124,7 @@ def _met(method: Method, scale: Scale) -> Met:
 
 def _successes(method: Method, scale: Scale, found: "Found") -> list[float]:
     """Percent of held-out games, seed by seed."""
-    return [100 * share for share in shares(found, _met(method, scale), "success")]
+    return percents(found, _met(method, scale), "success")
 
 
 def _curve(method: Method, scale: Scale, found: "Found") -> Curve:

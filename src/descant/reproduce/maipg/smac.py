@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from descant.report.numbers import number, percent, plural
+from descant.report.numbers import number, plural
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
 from descant.reproduce._common.plan import Scale
@@ -23,8 +23,8 @@ from descant.reproduce.maipg._runs import (
     nested,
     over,
     paired,
+    percents,
     run,
-    shares,
     thousands,
     ticks,
     verdict,
@@ -130,8 +130,8 @@ def _budget(name: str, scale: Scale) -> str:
 
 
 def _won(method: Method, name: str, scale: Scale, found: "Found") -> list[float]:
-    """Share of held-out battles that each seed wins."""
-    return shares(found, _met(_run(method, name, scale), scale), "won")
+    """Percent of held-out battles that each seed wins."""
+    return percents(found, _met(_run(method, name, scale), scale), "won")
 
 
 def _curve(method: Method, name: str, scale: Scale, found: "Found") -> Curve:
@@ -180,7 +180,7 @@ def _ends(scale: Scale, found: "Found") -> Table:
             there = sum(value < float("inf") for value in reached)
             rows.append(
                 (
-                    *(name, method.label, over(_percent(_won(method, name, scale, found)))),
+                    *(name, method.label, over(_won(method, name, scale, found))),
                     *(_median(reached), f"{there} of {len(reached)}"),
                 )
             )
@@ -196,10 +196,6 @@ def _ends(scale: Scale, found: "Found") -> Table:
     )
 
 
-def _percent(values: list[float]) -> list[float]:
-    return [100 * value for value in values]
-
-
 def _median(reached: list[float]) -> float | None:
     middle = statistics.median(reached)
     return middle if middle < float("inf") else None
@@ -207,7 +203,7 @@ def _median(reached: list[float]) -> float | None:
 
 def _gap(name: str, scale: Scale, found: "Found"):
     """MAIPG minus MAPPO, seed by seed, in points."""
-    ours, theirs = (_percent(_won(method, name, scale, found)) for method in (MAIPG, MAPPO))
+    ours, theirs = (_won(method, name, scale, found) for method in (MAIPG, MAPPO))
     return paired(ours, theirs)
 
 
@@ -233,7 +229,7 @@ def _findings(scale: Scale, found: "Found") -> Iterator[str]:
     yield f"{said}; this is SMAX, not SMAC."
     for name, gap in gaps.items():
         ends = [
-            f"{method.label} {percent(over(_won(method, name, scale, found)).mean, 0)}"
+            f"{method.label} {number(over(_won(method, name, scale, found)).mean, 0)} %"
             for method in METHODS
         ]
         yield (
