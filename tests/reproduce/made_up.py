@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from descant.reproduce._common import costs
 from descant.reproduce._common.jobs import Job, Rules, Score, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.targets import Target
@@ -15,7 +16,10 @@ from descant.reproduce.maipg.ablation import Gradients
 from descant.reproduce.utilities._jobs import Measure
 from descant.train.settings import flatten
 
-RULES = {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0}
+RULES = {
+    "cloud": {"best-fit": -42.0, "random": -70.0, "most-efficient-first": -37.0},
+    "balance": {"least-filled": -30.0, "by-capacity": -52.0, "anywhere": -80.0},
+}
 END = {"dgpg": -37.0, "mappo": -55.0, "ippo": -60.0, "shaping": -56.0}
 END |= {"maipg": -50.0, "happo": -58.0, "qmix": -61.0}
 ELSE = -58.0
@@ -43,7 +47,7 @@ def result(job: Job) -> dict[str, Any]:
     if isinstance(job, Rules):
         values = {
             name: (mean + random.normal(0, 2, job.scenarios)).tolist()
-            for name, mean in RULES.items()
+            for name, mean in RULES[job.domain_name].items()
         }
         bound = {"mean": -33.0} if job.bound else None
         return {"kind": "rules", "values": values, "bound": bound, "seconds": 1.0}
@@ -76,11 +80,12 @@ def _scored(job: Score, random: np.random.Generator) -> dict[str, Any]:
 
 def _learned(job: Learn, random: np.random.Generator) -> dict[str, Any]:
     settings = job.train.settings
-    name, servers = settings.algorithm_name, settings.domain.servers
+    name, servers = settings.algorithm_name, costs.size(settings.domain)
     if name in REFUSED:
         return {"kind": "refused", "why": REFUSED[name]}
     iterating = servers * (1 + 0.1 * random.random(settings.train.iterations))
     return {
+        **_trained(job.train, random),
         **_scored(job, random),
         "iterating": iterating.tolist(),
         "actor": 1000 * servers,

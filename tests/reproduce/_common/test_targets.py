@@ -7,7 +7,7 @@ import pytest
 from descant.core.errors import UserError
 from descant.reproduce._common import targets
 
-ALONE = ["compare"]
+ALONE = ["compare", "curves"]
 WANTED = {
     "dgpg": "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling",
     "maipg": "fig1 table5 fig2 fig6 smac ablation football",

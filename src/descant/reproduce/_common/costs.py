@@ -47,7 +47,7 @@ def training(settings: Settings) -> float:
         net
     ]
     ticks = (knobs.steps or settings.domain.horizon) / TICKS
-    servers = max(knobs.servers or (settings.domain.servers,))
+    servers = max(knobs.servers or (size(settings.domain),))
     one = between(ROLLOUT[net], servers) * share * ticks
     # Runs in one world find the program that plays its rules in the compile cache.
     judged = rules(settings.domain, knobs.validation, False, knobs.rules) - COMPILE * CACHED
@@ -56,17 +56,23 @@ def training(settings: Settings) -> float:
 
 def scoring(world: Settings, scenarios: int) -> float:
     """Seconds of scoring a run's policies."""
-    played = between(PLAY, world.domain.servers) * world.domain.horizon / TICKS
+    played = between(PLAY, size(world.domain)) * world.domain.horizon / TICKS
     return COMPILE / 2 + world.seeds * scenarios * played
 
 
 def rules(domain: Any, scenarios: int, bound: bool, names: Sequence[str] = ()) -> float:
     """Seconds of scoring rules, all where none is named, and of the bound that none can exceed."""
     share = domain.horizon / TICKS
-    bounding = between(BOUND, domain.servers) * share if bound else 0.0
+    bounding = between(BOUND, size(domain)) * share if bound else 0.0
     return COMPILE + scenarios * (
-        (len(names) or RULES) * between(PLAY, domain.servers) * share + bounding
+        (len(names) or RULES) * between(PLAY, size(domain)) * share + bounding
     )
+
+
+def size(domain: Any) -> int:
+    """How many there are of those who decide, or of what is decided about: servers of a cluster,
+    agents of another domain."""
+    return domain.servers if hasattr(domain, "servers") else domain.agents
 
 
 def total(jobs: Sequence["Job"]) -> float:

@@ -55,7 +55,7 @@ class Train(Job):
     def title(self) -> str:
         s = self.settings
         return (
-            f"{s.algorithm_name}, {network(s)}, {s.domain.servers} servers: {s.train.iterations} "
+            f"{s.algorithm_name}, {network(s)}, {many(s.domain)}: {s.train.iterations} "
             f"iterations of {s.train.rollouts} rollouts, {s.seeds} seeds ({self.name})"
         )
 
@@ -101,7 +101,7 @@ class Score(Job):
     def title(self) -> str:
         return (
             f"{describe(self.train.settings)} on {self.scenarios} held-out scenarios of "
-            f"{self.world.domain.servers} servers"
+            f"{many(self.world.domain)}"
         )
 
     def seconds(self) -> float:
@@ -126,13 +126,13 @@ class Rules(Job):
     @property
     def name(self) -> str:
         told = json.dumps(asdict(self.domain), sort_keys=True)
-        size = f"-{self.domain.servers}" if hasattr(self.domain, "servers") else ""
+        size = f"-{costs.size(self.domain)}"
         more = "-bound" if self.bound else ""
         return f"rules-{self.domain_name}{size}-on-{self.scenarios}{more}-{digest(told)}"
 
     @property
     def title(self) -> str:
-        return f"all rules on {self.scenarios} held-out scenarios of {self.domain.servers} servers"
+        return f"all rules on {self.scenarios} held-out scenarios of {many(self.domain)}"
 
     def seconds(self) -> float:
         return costs.rules(self.domain, self.scenarios, self.bound)
@@ -150,7 +150,12 @@ def _run_name(settings: Settings) -> str:
 
 def describe(settings: Settings) -> str:
     """A short name for people: `dgpg-mlp-20`."""
-    return f"{settings.algorithm_name}-{network(settings)}-{settings.domain.servers}"
+    return f"{settings.algorithm_name}-{network(settings)}-{costs.size(settings.domain)}"
+
+
+def many(domain: Any) -> str:
+    """`20 servers`, `5 agents`."""
+    return f"{costs.size(domain)} {'servers' if hasattr(domain, 'servers') else 'agents'}"
 
 
 def network(settings: Settings) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from descant.reproduce._common.costs import COMPILE, PLAY, ROLLOUT, START, TICKS, between
+from descant.reproduce._common.costs import COMPILE, PLAY, ROLLOUT, START, TICKS, between, size
 from descant.reproduce._common.jobs import Job, Score, describe, digest
 from descant.train.settings import Settings
 from descant.train.toml import to_toml
@@ -40,8 +40,8 @@ class Learn(Score):
     def seconds(self) -> float:
         s = self.train.settings
         ticks = s.domain.horizon / TICKS
-        one = DEARER.get(s.algorithm_name, 1) * between(ROLLOUT["mlp"], s.domain.servers) * ticks
-        played = s.seeds * self.scenarios * between(PLAY, s.domain.servers) * ticks
+        one = DEARER.get(s.algorithm_name, 1) * between(ROLLOUT["mlp"], size(s.domain)) * ticks
+        played = s.seeds * self.scenarios * between(PLAY, size(s.domain)) * ticks
         learned = s.seeds * s.train.iterations * s.train.rollouts * one
         return START + COMPILE + learned + played
 

@@ -147,7 +147,7 @@ def _known(algorithm: str) -> frozenset[str]:
 
 
 def _settings(row: Method, servers: int, scale: Scale) -> Settings:
-    alike = _where_known(row.algorithm, FOOTING)
+    alike = where_known(row.algorithm, FOOTING)
     told = {"domain.servers": servers, **UNSELECTED, **alike, **dict(row.values), **scale.values}
     return settle(row.algorithm, None, told)
 
@@ -156,13 +156,13 @@ def _asked(agents: int) -> tuple[tuple[str, Settings], ...]:
     """By method, settings in the toy; the one at whose policy all are asked comes first."""
     found = []
     for row in sorted(methods(), key=lambda row: row.key != FIRST):
-        alike = _where_known(row.algorithm, FOOTING | FOLLOWING)
+        alike = where_known(row.algorithm, FOOTING | FOLLOWING)
         told = {"domain.agents": agents, **alike, **dict(row.values)}
         found.append((row.key, with_values(defaults(TOY, row.algorithm), told)))
     return tuple(found)
 
 
-def _where_known(algorithm: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def where_known(algorithm: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some settings that an algorithm has, by dotted name."""
     names = (
         (full, value)
