@@ -241,29 +241,27 @@ def _judged(settings: Settings) -> Callable[..., Any]:
         from jax.sharding import PartitionSpec as Spec
 
         from descant.evaluate.episodes import Decided, scenario_keys, score
-        from descant.evaluate.objectives import discount_of, standing
+        from descant.evaluate.verdicts import verdict
         from descant.train.collect import AXIS, spread
-        from descant.train.loop import Verdict
 
         # Nobody asks for alignment or for curves here.
         world, count = replace(domain, model=None, figures=()), settings.train.validation
         shared = None if mesh is None or count % mesh.size else mesh
-        objective, constraint = algorithm.aims
-        discount = discount_of(settings.algorithm)
 
         def rewards(learner, keys):
             return score(world, Decided(algorithm.policy(learner), "act"), keys).reward
 
         def judge(learner):
             keys = scenario_keys("validation", settings.seed, count)
-            value = violation = None
-            if discount is not None and (objective or constraint):
-                rule = Decided(algorithm.policy(learner), "act")
-                value, violation = standing(world, rule, keys, discount, objective, constraint)
-            if value is None:
-                each = spread(rewards, shared, (Spec(), Spec(AXIS)), Spec(AXIS))(learner, keys)
-                value = jnp.mean(each)
-            return Verdict(value, violation)
+            places = (Spec(), Spec(AXIS)), Spec(AXIS)
+            return verdict(
+                world,
+                algorithm,
+                settings.algorithm,
+                learner,
+                keys,
+                lambda: jnp.mean(spread(rewards, shared, *places)(learner, keys)),
+            )
 
         return judge
 
