@@ -4,7 +4,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,8 +125,8 @@ def _lead(
     stop: Stop,
 ) -> Result:
     """The whole run, as the process that holds its folder."""
-    run.create()
-    with run.lock():
+    made = run.create()
+    with run.lock(), _withdrawn(run, made):
         _refuse_foreign(run)
         if fresh:
             _clear(run)
@@ -148,6 +149,17 @@ def _lead(
             return Result("already-finished", evaluation=_evaluation(run, settings))
         team.part()
         return _conclude(run, settings, console)
+
+
+@contextmanager
+def _withdrawn(run: RunFolder, made: Sequence[Path]) -> Iterator[None]:
+    """A run that is refused before it has learnt anything leaves no folder that was not there."""
+    try:
+        yield
+    except (UserError, PlaceError):
+        if made and not _begun(run):
+            run.withdraw(made, [run.config, run.run])
+        raise
 
 
 def _follow(settings: Settings, devices: Devices, team: Team, stop: Stop) -> Result:
@@ -229,29 +241,27 @@ def _judged(settings: Settings) -> Callable[..., Any]:
         from jax.sharding import PartitionSpec as Spec
 
         from descant.evaluate.episodes import Decided, scenario_keys, score
-        from descant.evaluate.objectives import discount_of, standing
+        from descant.evaluate.verdicts import verdict
         from descant.train.collect import AXIS, spread
-        from descant.train.loop import Verdict
 
         # Nobody asks for alignment or for curves here.
         world, count = replace(domain, model=None, figures=()), settings.train.validation
         shared = None if mesh is None or count % mesh.size else mesh
-        objective, constraint = algorithm.aims
-        discount = discount_of(settings.algorithm)
 
         def rewards(learner, keys):
             return score(world, Decided(algorithm.policy(learner), "act"), keys).reward
 
         def judge(learner):
             keys = scenario_keys("validation", settings.seed, count)
-            value = violation = None
-            if discount is not None and (objective or constraint):
-                rule = Decided(algorithm.policy(learner), "act")
-                value, violation = standing(world, rule, keys, discount, objective, constraint)
-            if value is None:
-                each = spread(rewards, shared, (Spec(), Spec(AXIS)), Spec(AXIS))(learner, keys)
-                value = jnp.mean(each)
-            return Verdict(value, violation)
+            places = (Spec(), Spec(AXIS)), Spec(AXIS)
+            return verdict(
+                world,
+                algorithm,
+                settings.algorithm,
+                learner,
+                keys,
+                lambda: jnp.mean(spread(rewards, shared, *places)(learner, keys)),
+            )
 
         return judge
 

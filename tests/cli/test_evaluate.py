@@ -77,7 +77,13 @@ def test_a_domain(descant, calls, place):
     assert descant("evaluate --domain.servers=5 dispatch.py").code == 0
     ((name, config, options),) = calls
     assert (name, config.servers) == (str(place / "dispatch.py"), 5)
-    assert options == {"scenarios": 40, "seed": None, "bound": True, "rules": ()}
+    assert options == {
+        "scenarios": 40,
+        "seed": None,
+        "bound": True,
+        "rules": (),
+        "discount": None,
+    }
 
 
 def test_some_of_the_rules(descant, calls, run):

@@ -2,7 +2,15 @@ import io
 
 from rich.console import Console
 
-from descant.cli.render import coloured, comparison, ordered, shown
+from descant.cli.render import ordered, shown
+
+
+def comparison(evaluation):
+    return shown(evaluation, "plain")
+
+
+def coloured(evaluation):
+    return shown(evaluation, "terminal")
 
 
 def policy(name, mean, difference=None, kind="rule"):
@@ -53,35 +61,95 @@ b        -40.00  4.12              -             +2.00  [-1.00, +5.00]    even
 bound    -28.50"""
 
 
-OBJECTIVE = {
-    "discount": 0.9,
-    "exact": True,
-    "value": 0.39811,
-    "groups": {"kl": -0.0123, "linear": 0.5},
-    "optimum": {"value": 0.413, "bound": 0.4131},
-    "gap": {"mean": 0.01499, "relative": 0.03629},
+def judged(found, value, difference=None, violation=None, more=None):
+    """A policy with a utility and a violation, as evaluations have them."""
+
+    def measure(mean, ends):
+        gap = dict(zip(("mean", "low", "high"), ends, strict=True)) if ends else None
+        return {"mean": mean, "difference": gap}
+
+    told = {**found, "utility": measure(value, difference)}
+    return told if violation is None else told | {"violation": measure(violation, more)}
+
+
+OBJECTIVE = {"groups": {"kl": -0.0123, "linear": 0.5}, "optimum": {"value": 0.413, "bound": 0.4131}}
+EXACT = {
+    **EVALUATION,
+    "ranked_by": ["utility"],
+    "measures": {"utility": {"exact": True, "discount": 0.9, "reference": "learned"}},
+    "objective": OBJECTIVE,
+    "policies": [
+        judged(policy("random", -80.0, (41.8, 39.0, 44.0)), 0.41, (-0.0119, -0.0119, -0.0119)),
+        judged(policy("learned", -38.2, kind="learned"), 0.3981),
+        judged(policy("best-fit", -38.0, (-0.2, -1.0, 0.5)), 0.0, (0.3981, 0.3981, 0.3981)),
+    ],
 }
-UTILITY = (
-    "Utility of the learned policy (exact, discount 0.9): 0.39811 (kl -0.0123, linear 0.5); no "
-    "policy exceeds 0.4131, so the gap is at most 0.015, 3.63 %."
-)
+EXACT_TEXT = """\
+cloud: utility, exact, at discount 0.9, higher is better
+
+policy    utility  gap to bound  learned minus it  learned is
+learned    0.3981        0.0150
+random     0.4100        0.0031           -0.0119  worse
+best-fit   0.0000        0.4131           +0.3981  better
+bound      0.4131
+
+cloud: reward on 40 held-out scenarios, higher is better
+
+policy      mean   std  learned minus it  95 % interval     learned is
+learned   -38.20  4.12
+best-fit  -38.00  4.12             -0.20  [-1.00, +0.50]    even
+random    -80.00  4.12            +41.80  [+39.00, +44.00]  better
+
+Utility of the learned policy by group of agents: kl -0.0123, linear 0.5."""
 CONSTRAINT = {"total": 0.25, "worst": 0.125, "share": 0.4, "exact": True}
-SHORT = "Constraints are violated by 0.25 in all, 0.12 at most, by 40 % of the agents."
+SHORT = "Under the learned policy 40 % of the agents violate their constraints, by 0.12 at most."
+SURE = {"exact": False, "discount": 0.9, "reference": "learned"}
+KEPT = {
+    **EVALUATION,
+    "ranked_by": ["violation", "utility"],
+    "measures": {"utility": SURE, "violation": SURE},
+    "constraint": CONSTRAINT,
+    "policies": [
+        judged(policy("a", 1.0, (0.0, None, None)), 0.5, (-0.1, -0.2, 0.1), 3.0, (-2.8, -3.0, -2)),
+        judged(policy("learned", 1.0, kind="learned"), 0.4, None, 0.25),
+        judged(policy("b", 1.0, (0.0, None, None)), 0.3, (0.1, 0.05, 0.2), 0.0, (0.25, 0.1, 0.4)),
+    ],
+}
+KEPT_TEXT = """\
+cloud: violation of constraints, summed over agents, on 40 held-out scenarios, at discount 0.9, \
+lower is better
+
+policy   violation  learned minus it  95 % interval     learned is
+learned      0.250
+b            0.000            +0.250  [+0.100, +0.400]  worse
+a            3.000            -2.800  [-3.000, -2.000]  better
+
+cloud: utility on 40 held-out scenarios, at discount 0.9, higher is better
+
+policy   utility  learned minus it  95 % interval       learned is
+learned   0.4000
+a         0.5000           -0.1000  [-0.2000, +0.1000]  even
+b         0.3000           +0.1000  [+0.0500, +0.2000]  better
+
+cloud: reward on 40 held-out scenarios, higher is better
+"""
 
 
-def test_utilities_stand_below_the_table():
-    told = {**EVALUATION, "objective": OBJECTIVE}
-    assert comparison(told) == f"{TEXT}\n\n{UTILITY}"
-    assert shown(told, "md").endswith(f"\n\n{UTILITY}")
-    both = comparison({**told, "constraint": CONSTRAINT})
-    assert both == f"{TEXT}\n\n{UTILITY} {SHORT}"
-    assert comparison({**EVALUATION, "constraint": CONSTRAINT}) == f"{TEXT}\n\n{SHORT}"
+def test_what_a_run_is_after_stands_first_and_tables_say_what_they_compare():
+    assert comparison(EXACT) == EXACT_TEXT
+    told = comparison(KEPT)
+    assert told.startswith(KEPT_TEXT) and told.endswith(f"\n\n{SHORT}")
+    after_reward = comparison({**KEPT, "ranked_by": ["reward"]})
+    assert [line.split()[1] for line in after_reward.splitlines() if line.startswith("cloud:")] == [
+        *("reward", "utility", "violation")
+    ]
+    assert "| best-fit | 0.0000 | 0.4131 | +0.3981 | better |" in shown(EXACT, "md")
     console = Console(file=io.StringIO(), width=200)
-    console.print(coloured(told))
-    assert "Utility of the learned policy" in console.file.getvalue()
-    unknown = OBJECTIVE | {"exact": False, "optimum": None, "gap": None}
-    said = comparison({**EVALUATION, "objective": unknown}).splitlines()[-1]
-    assert said.startswith("Utility of the learned policy (estimated") and said.endswith("0.5).")
+    console.print(shown(KEPT, "terminal"))
+    assert "violation of constraints" in console.file.getvalue()
+    assert SHORT in console.file.getvalue()
+    kept = comparison({**EVALUATION, "constraint": CONSTRAINT | {"total": 0.0}})
+    assert kept == f"{TEXT}\n\nUnder the learned policy all agents keep their constraints."
 
 
 WON_TEXT = """\

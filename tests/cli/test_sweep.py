@@ -59,7 +59,7 @@ def asked(stand_in):
     """What a sweep is asked for; it ends as told."""
 
     class Asked(list):
-        status, rows, signal, comparable = "finished", ROWS, None, True
+        status, rows, signal, comparable, by = "finished", ROWS, None, True, ["reward"]
 
     asked = Asked()
 
@@ -67,11 +67,13 @@ def asked(stand_in):
         asked.append((trials, out, train, pool))
         stop.requested = asked.signal
         held_out = {"mean": 1.5, "low": 1.0, "high": 2.0, "evaluation": EVALUATION}
+        held_out["violation"] = 0.25 if "violation" in asked.by else None
         return {
             "kind": "sweep",
             "status": asked.status,
             "out": str(out),
             **about,
+            "ranked_by": asked.by,
             "trials": asked.rows,
             "ties": ["001-a"],
             "comparable": asked.comparable,
@@ -120,6 +122,33 @@ def test_the_table_and_what_is_said_of_it(descant, asked, snapshot):
     assert "Next: descant report out/trials/002-b\n" in result.err
     markdown = descant(f"{LINE} --seeds 2 --md").out
     assert "| 1 | 002-b | 0.01 | 2.000 | [1.500, 2.500] | 1.2 | finished |  |" in markdown
+
+
+def test_a_table_says_what_it_ranks_by(descant, asked):
+    asked.rows = [
+        row("002-b", 0.01, 1, 2.0, violation=0.0),
+        row(
+            "001-a",
+            0.001,
+            2,
+            3.0,
+            violation=1.5,
+            behind={"mean": -1.0, "low": -1.5, "high": -0.5},
+            violates_more={"mean": 1.5, "low": 1.0, "high": 2.0},
+        ),
+    ]
+    asked.by = ["violation", "utility"]
+    out = descant(f"{LINE} --seeds 2").out
+    assert (
+        "matrix with mappo: violation of constraints, lower is better, then utility on 8 "
+        "validation scenarios, 2 learners each, higher is better"
+    ) in out
+    first, second = (line.split() for line in out.splitlines() if "finished" in line)
+    assert first[3:5] == ["0.000", "2.000"] and second[3:5] == ["1.500", "3.000"]
+    assert second[-1] == "better", "by what it violates, not by what it has"
+    assert (
+        "002-b on 4 held-out scenarios: utility 1.5, 95 % interval [1, 2], violation 0.25." in out
+    )
 
 
 def test_what_ranks_cannot_tell_is_said(descant, asked):

@@ -75,10 +75,18 @@ def test_status_is_the_exit_code(descant, session, status, signal, code):
 def test_learners_are_scored_on_request(descant, session, stand_in):
     session(evaluation=None)
     scored = []
-    stand_in("descant.evaluate.session", validate_run=lambda run: scored.append(run) or {"a": 1})
+    found = {
+        "scenarios": 3,
+        "ranked_by": ["violation", "utility"],
+        "values": [[1.0], [2.0]],
+        "utility": [0.25, 0.5],
+        "violation": [0.0, 0.5],
+    }
+    stand_in("descant.evaluate.session", validate_run=lambda run: scored.append(run) or found)
     assert "validation" not in json.loads(descant(f"train {TOYS} --run here --json").out)
     result = descant(f"train {TOYS} --run here --score --json")
-    assert json.loads(result.out)["validation"] == {"a": 1}
+    assert json.loads(result.out)["validation"] == found
+    assert "On 3 validation scenarios: violation 0.25, utility 0.375." in result.err
     assert scored == [Path("here")]
     session("interrupted", 2, evaluation=None)
     assert descant(f"train {TOYS} --run here --score").code == 130

@@ -62,8 +62,9 @@ def test_the_best_learner_is_the_one_that_violates_least_then_has_most(voters):
 def test_table_and_report_show_it(voters):
     for form in ("plain", "md"):
         text = shown(voters.evaluation, form)
-        assert "Utility of the learned policy (exact, discount 0.9)" in text
-        assert "no policy exceeds" in text
+        assert "voter: utility, exact, at discount 0.9, higher is better" in text
+        assert text.startswith("voter: violation of constraints, summed over agents, exact, at")
+        assert "gap to bound" in text and "Utility of the learned policy by group" in text
     page = (voters.folder / "report.html").read_text()
     assert "For one update an agent hears 320 numbers of others, 1\u202f280 bytes." in page
     assert "Utilities" in page and "no policy exceeds" in page and "entropy" in page

@@ -140,7 +140,8 @@ def test_validation_meets_the_run_s_validation_scenarios_and_no_others(tmp_path,
     """Neither training nor the held-out comparison sees one of them."""
     values = {"seed": 7, "train.validation": 3, "seeds": 2}
     settings = with_values(defaults("cloud", "mappo"), values)
-    trained = Trained(settings, cloud.make(CONFIG), None, None, 5, (4, 5))  # pyright: ignore
+    climbing = SimpleNamespace(aims=(None, None))
+    trained = Trained(settings, cloud.make(CONFIG), climbing, None, 5, (4, 5))  # pyright: ignore
     monkeypatch.setattr(session, "load_trained", lambda run: trained)
     met = []
 
@@ -159,6 +160,7 @@ def test_validation_meets_the_run_s_validation_scenarios_and_no_others(tmp_path,
     kept = RunFolder(tmp_path).read_json("validation.json")
     assert kept["values"] == [[1.0, 2.0, None], [3.0, 4.0, 5.0]]
     assert (kept["iteration"], kept["selected"], kept["scenarios"]) == (5, [4, 5], 3)
+    assert kept["ranked_by"] == ["reward"] and "utility" not in kept
     assert found["seconds"] >= 0
 
     none = with_values(settings, {"train.validation": 0})

@@ -173,3 +173,20 @@ def test_the_interval_moves_with_its_unit(values, scale, shift):
     for end in ("mean", "low", "high"):
         assert found[end] is not None
         assert moved[end] == pytest.approx(scale * found[end] + shift, abs=slack)
+
+
+def test_pseudo_values_of_a_mean_are_the_values():
+    left_out = (SKEWED.sum() - SKEWED) / (SKEWED.size - 1)
+    found = statistics.pseudo_values(SKEWED.mean(), left_out)
+    np.testing.assert_allclose(found, SKEWED)
+
+
+def test_pseudo_values_take_off_what_a_square_of_a_mean_is_off_by():
+    """Exactly, for quadratic functions: the square of a sample's mean is too large by its
+    variance."""
+    left_out = ((SKEWED.sum() - SKEWED) / (SKEWED.size - 1)) ** 2
+    found = statistics.pseudo_values(SKEWED.mean() ** 2, left_out)
+    unbiased = SKEWED.mean() ** 2 - SKEWED.var(ddof=1) / SKEWED.size
+    assert found.mean() == pytest.approx(unbiased)
+    with pytest.raises(ValueError, match=r"left_out\[1\]"):
+        statistics.pseudo_values(1.0, [0.0, np.nan])

@@ -2,7 +2,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from descant.core.domain import AbstractStateRule
 from descant.core.types import Observation, World
+from descant.ops.networked import State, where
 from descant.ops.rules import always, anything, anything_legal, anywhere
 
 SEEN = Observation(
@@ -39,3 +41,17 @@ def test_anywhere_is_all_over_the_cube():
 def test_always_is_one_for_all_or_one_for_each():
     assert always(2)(None, SEEN, jax.random.key(0)).tolist() == [2, 2, 2]
     assert always((0, 3, 1))(None, SEEN, jax.random.key(0)).tolist() == [0, 3, 1]
+
+
+def test_rules_of_the_own_state_say_what_they_do():
+    """What is drawn in each state comes as often as they say."""
+    keys = jax.random.split(jax.random.key(0), 4000)
+    local = jnp.array([0, 1, 1])
+    for rule in (anything(4), always(2), always((0, 3, 1)), where([True, False])):
+        assert isinstance(rule, AbstractStateRule)
+        actions = jax.vmap(lambda key, rule=rule: rule(State(local, 0), SEEN, key))(keys)
+        shares = jnp.mean(jax.nn.one_hot(actions, 4), axis=0)
+        chances = rule.by_state(3, 2, 4)
+        assert chances.shape == (3, 2, 4)
+        assert jnp.allclose(shares, chances[jnp.arange(3), local], atol=0.03)
+    assert not isinstance(anything_legal, AbstractStateRule)

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from descant.sweep.ranking import ranked, same_world, ties, to_csv
+from descant.sweep.ranking import measured, ranked, same_wants, same_world, ties, to_csv
 
 
 def row(name, rewards):
@@ -61,6 +61,52 @@ def test_one_seed_tells_no_tie_but_an_exact_one():
     assert found[0]["low"] is None and found[2]["behind"]["low"] is None
 
 
+def after(name, by, utility=None, violation=None):
+    seeds = len(utility or violation)
+    told = {"ranked_by": by, "utility": utility, "violation": violation}
+    return row(name, flat(*[9.0] * seeds)) | told
+
+
+def test_what_algorithms_climb_ranks_and_not_the_reward():
+    found = ranked(
+        [after("a", ["utility"], [0.1, 0.2]), after("b", ["utility"], [0.3, 0.4]), row("c", None)]
+    )
+    assert measured(found) == ["utility"]
+    assert [(r["trial"], r["rank"], r["mean"]) for r in found[:2]] == [
+        ("b", 1, pytest.approx(0.35)),
+        ("a", 2, pytest.approx(0.15)),
+    ]
+    assert found[1]["behind"]["mean"] == pytest.approx(0.2) and found[0]["violation"] is None
+    assert measured([row("a", flat(1))]) == ["reward"] == measured([row("a", None)])
+
+
+def test_the_least_violation_comes_first_then_the_rest():
+    by = ["violation", "utility"]
+    found = ranked(
+        [
+            after("rich", by, [5.0, 5.2, 5.1], [2.0, 2.1, 2.2]),
+            after("kept", by, [1.0, 1.2, 1.1], [0.0, 0.0, 0.0]),
+            after("poor", by, [0.1, 0.2, 0.3], [0.0, 0.0, 0.0]),
+            after("near", by, [2.0, 2.1, 2.0], [0.0, 0.1, 0.0]),
+            # Prices that nobody asks for: still measured, and judged by what the others keep.
+            after("free", ["utility"], [9.0, 9.0, 9.0], [3.0, 3.0, 3.0]),
+        ]
+    )
+    assert measured(found) == by
+    assert [r["trial"] for r in found] == ["kept", "poor", "near", "rich", "free"]
+    assert [r["violation"] for r in found] == pytest.approx([0, 0, 1 / 30, 2.1, 3])
+    assert ties(found) == ["near"], "it is not shown to violate more, and has more"
+    assert found[1]["violates_more"]["low"] == 0 < found[1]["behind"]["low"]
+    assert found[3]["violates_more"]["low"] > 0 > found[3]["behind"]["high"]
+
+
+def test_who_has_no_constraints_violates_none():
+    found = ranked(
+        [after("a", ["violation", "reward"], None, [1.0, 1.0]), row("b", flat(0.0, 0.0))]
+    )
+    assert [(r["trial"], r["violation"], r["mean"]) for r in found] == [("b", 0, 0), ("a", 1, 9)]
+
+
 def test_nothing_finished_is_no_tie():
     assert ties(ranked([row("a", None), row("b", None)])) == []
 
@@ -78,6 +124,20 @@ def test_nothing_finished_is_no_tie():
 )
 def test_worlds_are_the_same_where_rules_get_the_same(rules, same):
     assert same_world(rules) is same
+
+
+@pytest.mark.parametrize(
+    ("wants", "same"),
+    [
+        ([{}, {}], True),
+        ([{"utility": [1.0, 2.0]}, {"utility": [1.0, 2.0 + 1e-5]}], True),
+        ([{"utility": [1.0, 2.0]}, {"utility": [1.0, 2.1]}], False),
+        ([{"utility": [1.0]}, {"utility": [1.0], "violation": [0.0]}], False),
+        ([{"utility": [1.0]}, {}], False),
+    ],
+)
+def test_wants_are_the_same_where_they_say_the_same_of_occupancies(wants, same):
+    assert same_wants(wants) is same
 
 
 def test_the_table_for_programs():

@@ -19,6 +19,9 @@ def test_every_trial_has_a_folder_with_its_settings(trial, tmp_path):
             "code": None,
             "message": "",
             "rewards": None,
+            "utility": None,
+            "violation": None,
+            "ranked_by": None,
             "seconds": None,
         }
 
@@ -60,6 +63,23 @@ def test_a_finished_trial_has_rewards_and_seconds(job):
     result = job.result()
     assert (result["state"], result["seconds"]) == ("finished", 3.5)
     assert result["rewards"] == [[1.0, 2.0], [3.0, 4.0]]
+    assert (result["ranked_by"], result["utility"]) == (["reward"], None)
+
+
+def test_a_finished_trial_says_what_it_was_after(job):
+    told = {"ranked_by": ["violation", "utility"], "utility": [0.5, 0.25], "violation": [0.0, 1.0]}
+    wanted = {"utility": [0.1, 0.2, 0.3]}
+    values = {"values": [[1.0], [3.0]], **told, "wanted": wanted}
+    RunFolder(job.folder).write_json("validation.json", values)
+    job.note(0)
+    result = job.result()
+    assert {name: result[name] for name in told} == told and job.wanted() == wanted
+    lost = values | {"violation": [0.0, float("nan")]}
+    RunFolder(job.folder).write_json("validation.json", lost)
+    assert (job.result()["state"], job.result()["message"]) == (
+        "diverged",
+        "A violation is not a finite number.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from builders import SMALL
 from descant.core.errors import UserError
 from descant.train.checkpoint import save
 from descant.train.hosts import Team
-from descant.train.loop import Kept, Verdict, better
+from descant.train.loop import Kept, better
 from descant.train.settings import defaults
 from descant.train.signals import Stop
 from descant.train.toml import to_toml
 from descant.train.trained import load_trained
 from descant.train.training import Training
+from descant.train.verdict import Verdict
 
 TOY = str(Path(__file__).parents[1] / "toys" / "balance.py")
 TOTAL, EVERY, BEST = 5, 2, 2

@@ -50,6 +50,9 @@ class Options(Tables):
     """For a domain: settings from a TOML file."""
     bound: bool = True
     """Compute what no policy can exceed, where the domain knows it, and the gap to it."""
+    discount: float | None = None
+    """For a domain that wants more than reward: discount per tick of the occupancies that utilities
+    are told by; 0.9 when left out."""
     replace: bool = False
     """For a run: make this its evaluation, which `compare` and `report` read, although scenarios,
     seed or rules are others than before."""
@@ -58,10 +61,12 @@ class Options(Tables):
         """Check ranges.
 
         Raises:
-            ValueError: there are no scenarios.
+            ValueError: there are no scenarios, or nothing is discounted.
         """
         if self.scenarios < 1:
             raise ValueError(f"scenarios: expected at least 1, got {self.scenarios}.")
+        if self.discount is not None and not 0 < self.discount < 1:
+            raise ValueError(f"discount: expected above 0 and below 1, got {self.discount}.")
 
 
 OPTIONS = Options()
@@ -113,8 +118,8 @@ def _word(arguments: Arguments) -> str:
 def _run(arguments: Arguments, output: Output) -> Callable[[], dict]:
     options, run = arguments.options, find_run(arguments.words[0])
     problems = list(arguments.problems)
-    for name in ("preset", "config"):
-        if getattr(options, name):
+    for name in ("preset", "config", "discount"):
+        if getattr(options, name) not in (None, ()):
             problems.append(f"--{name}: is for a domain; a run has its own settings.")
     settings = config.from_toml(run / "config.toml")
     overrides = config.overrides(settings, arguments.flags, problems=problems)
@@ -154,6 +159,7 @@ def _domain(arguments: Arguments) -> Callable[[], dict]:
             seed=options.seed,
             bound=options.bound,
             rules=options.rules,
+            discount=options.discount,
         )
 
     return evaluate

@@ -1,12 +1,13 @@
-"""The comparison of policies as a table."""
+"""The comparison of policies as tables."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from descant.cli.output import plain
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 COLOURS = {"better": "green", "worse": "red", "even": "dim"}
@@ -14,11 +15,26 @@ WORDS = 2
 """Columns at the end that are text, to the left as the first; all others are numbers."""
 
 
-def shown(evaluation: Mapping[str, Any], form: str) -> "str | Table":
-    """The comparison as people read it: a coloured table for a `terminal`, `plain` aligned text,
-    or a table in Markdown, `md`."""
-    draw = {"terminal": coloured, "plain": comparison, "md": markdown}[form]
-    return draw(plain(evaluation))
+def shown(evaluation: Mapping[str, Any], form: str) -> "str | RenderableType":
+    """The comparison as people read it: coloured tables for a `terminal`, `plain` aligned text, or
+    tables in Markdown, `md`.
+
+    A table for each measure: the reward, and where the domain wants more than that the utility and
+    the violation of constraints; first what the run was after. Policies stand from best to worst,
+    the learned one in front. Differences are the reference minus the policy of the row, paired over
+    the scenarios, with their 95 % interval. Where episodes have outcomes, such as battles won, they
+    come first, as shares of scenarios; where a bound is known it is the last row, and the gap to it
+    is what a policy could still gain at most, also as a share of its own score.
+    """
+    told = plain(evaluation)
+    parts = [laid_out(*table, form) for table in _tables(told)]
+    said = utility(told)
+    if form != "terminal":
+        return "\n\n".join([*map(str, parts), *([said] if said else [])])
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*parts, *([Text(said)] if said else []))
 
 
 def laid_out(
@@ -29,78 +45,44 @@ def laid_out(
     return {"terminal": _drawn, "plain": _text, "md": _markdown}[form](name, rows, words)
 
 
-def comparison(evaluation: Mapping[str, Any]) -> str:
-    """The policies of an evaluation as aligned text: the reference first, then by mean reward.
-
-    Where episodes have outcomes, such as battles won, they come first, as shares of scenarios. The
-    difference is the reference minus the policy of the row, paired over the scenarios, with its
-    95 % interval; above 0 the reference is better. Where a bound is known it is the last row, and
-    the gap to it is what a policy could still gain at most, also as a share of its own score.
-    """
-    return _below(_text(*_parts(evaluation)), evaluation)
-
-
-def coloured(evaluation: Mapping[str, Any]) -> "Table":
-    """The same table for a terminal."""
-    table = _drawn(*_parts(evaluation))
-    table.caption, table.caption_justify = utility(evaluation), "left"
-    return table
-
-
-def markdown(evaluation: Mapping[str, Any]) -> str:
-    """The same table in Markdown."""
-    return _below(_markdown(*_parts(evaluation)), evaluation)
-
-
 def title(evaluation: Mapping[str, Any]) -> str:
     """What was compared on what."""
+    return f"{_met(evaluation, 'reward')}, higher is better"
+
+
+def _met(evaluation: Mapping[str, Any], what: str) -> str:
     seeds = evaluation.get("seeds") or 1
     learners = f", {seeds} learners" if seeds > 1 else ""
     changed = "".join(f", {n} = {v}" for n, v in (evaluation.get("overrides") or {}).items())
-    return (
-        f"{evaluation['domain']}: reward on {evaluation['scenarios']} held-out scenarios"
-        f"{learners}{changed}, higher is better"
-    )
+    scenarios = evaluation["scenarios"]
+    return f"{evaluation['domain']}: {what} on {scenarios} held-out scenarios{learners}{changed}"
 
 
 def utility(evaluation: Mapping[str, Any]) -> str | None:
-    """What the learned policy has of the team's objective, where there is one: in all, by groups of
-    agents, and against what no policy exceeds; and by how much it violates constraints."""
-    said = [_objective(evaluation.get("objective")), _constraint(evaluation.get("constraint"))]
+    """What tables do not say of the learned policy: its utility by groups of agents, and which
+    share of agents violates constraints."""
+    found, short = evaluation.get("objective"), evaluation.get("constraint")
+    said = [_groups(found), _constraint(short)]
     return " ".join(one for one in said if one) or None
 
 
-def _objective(found: Mapping[str, Any] | None) -> str | None:
-    if not found:
+def _groups(found: Mapping[str, Any] | None) -> str | None:
+    groups = (found or {}).get("groups") or {}
+    if len(groups) < 2:
         return None
-    groups = ", ".join(f"{name} {value:.4g}" for name, value in found["groups"].items())
-    said = (
-        f"Utility of the learned policy ({'exact' if found['exact'] else 'estimated'}, discount "
-        f"{found['discount']:g}): {found['value']:.5g}"
-    ) + (f" ({groups})" if len(found["groups"]) > 1 else "")
-    if gap := found.get("gap"):
-        share = "" if gap["relative"] is None else f", {gap['relative']:.2%}".replace("%", " %")
-        most = found["optimum"]["bound"]
-        said += f"; no policy exceeds {most:.5g}, so the gap is at most {gap['mean']:.2g}{share}"
-    return f"{said}."
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in groups.items())
+    return f"Utility of the learned policy by group of agents: {listed}."
 
 
 def _constraint(short: Mapping[str, Any] | None) -> str | None:
     if not short:
         return None
     if not short["total"]:
-        return "All agents keep their constraints."
+        return "Under the learned policy all agents keep their constraints."
     return (
-        f"Constraints are violated by {short['total']:.3g} in all, {short['worst']:.2g} at most, "
-        f"by {short['share']:.0%}".replace("%", " %")
-        + " of the agents."
+        f"Under the learned policy {short['share']:.0%}".replace("%", " %")
+        + f" of the agents violate their constraints, by {short['worst']:.2g} at most."
     )
-
-
-def _below(table: str, evaluation: Mapping[str, Any]) -> str:
-    """A table with the sentence under it."""
-    said = utility(evaluation)
-    return f"{table}\n\n{said}" if said else table
 
 
 def verdict(low: float, high: float) -> str:
@@ -132,17 +114,79 @@ def share(found: Mapping[str, float | None] | None) -> str:
 
 def ordered(evaluation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Learned policies first, in their own order, then rules from the best mean to the worst."""
-    policies: Sequence[Mapping[str, Any]] = evaluation["policies"]
+    return _ranked(evaluation["policies"], lambda policy: policy["mean"])
+
+
+def _ranked(
+    policies: Sequence[Mapping[str, Any]], score: Callable[[Mapping[str, Any]], float | None]
+) -> list[Mapping[str, Any]]:
+    def worst_last(policy: Mapping[str, Any]) -> float:
+        found = score(policy)
+        return math.inf if found is None else -found
+
     learned = [policy for policy in policies if policy["kind"] == "learned"]
     rules = [policy for policy in policies if policy["kind"] != "learned"]
-    return learned + sorted(rules, key=_worst_last)
+    return learned + sorted(rules, key=worst_last)
 
 
-def _parts(evaluation: Mapping[str, Any]) -> tuple[str, list[list[str]], set[int]]:
-    """Title, rows, and which columns are text."""
+Laid = tuple[str, list[list[str]], set[int]]
+"""Title, rows, and which columns are text."""
+
+
+def _tables(evaluation: Mapping[str, Any]) -> list[Laid]:
+    """One for each measure; what the run was after is in front."""
+    found = {"reward": _parts(evaluation)}
+    for measure, said in (evaluation.get("measures") or {}).items():
+        found[measure] = _measured(evaluation, measure, said)
+    first = [name for name in evaluation.get("ranked_by") or () if name in found]
+    return [found[name] for name in dict.fromkeys([*first, *found])]
+
+
+def _parts(evaluation: Mapping[str, Any]) -> Laid:
     rows = [_header(evaluation), *_rows(evaluation)]
     columns = len(rows[0])
     return title(evaluation), rows, {0, *range(columns - WORDS, columns)}
+
+
+def _measured(evaluation: Mapping[str, Any], measure: str, said: Mapping[str, Any]) -> Laid:
+    """Policies by their utility, of which more is better, or their violations, of which less is."""
+    more = measure == "utility"
+    found = [policy for policy in evaluation["policies"] if policy.get(measure)]
+    sign = 1 if more else -1
+    policies = _ranked(found, lambda policy: sign * policy[measure]["mean"])
+    places = decimals([policy[measure]["mean"] for policy in policies])
+    most = ((evaluation.get("objective") or {}).get("optimum") or {}).get("bound") if more else None
+    exact, reference = said["exact"], said["reference"]
+    head = ["policy", measure]
+    head += [] if most is None else ["gap to bound"]
+    head += [f"{reference} minus it", *([] if exact else ["95 % interval"]), f"{reference} is"]
+    rows = [head]
+    for policy in policies:
+        one = policy[measure]
+        cells = [policy["name"], number(one["mean"], places)]
+        if most is not None:
+            # Where a utility has its zero is anybody's choice, so there is no share of it.
+            cells.append(number(most - one["mean"], places))
+        apart = _apart(one["difference"], places, more=more)
+        rows.append([*cells, *(apart[::2] if exact else apart)])
+    if most is not None:
+        rows.append(["bound", number(most, places), *[""] * (len(head) - 2)])
+    what = measure if more else "violation of constraints, summed over agents,"
+    where = f"{evaluation['domain']}: {what}, exact" if exact else _met(evaluation, what)
+    name = f"{where}, at discount {said['discount']:g}, {'higher' if more else 'lower'} is better"
+    return name.replace(",,", ","), rows, {0, *range(len(head) - (1 if exact else 2), len(head))}
+
+
+def _apart(
+    difference: Mapping[str, float | None] | None, places: int, *, more: bool = True
+) -> list[str]:
+    """How far the reference is from a policy, the interval of that, and what it says."""
+    mean, low, high = (difference[n] if difference else None for n in ("mean", "low", "high"))
+    gap = "" if mean is None else f"{mean:+.{places}f}"
+    if low is None or high is None:
+        return [gap, "", ""]
+    said = verdict(low, high) if more else verdict(-high, -low)
+    return [gap, f"[{low:+.{places}f}, {high:+.{places}f}]", said]
 
 
 def _text(name: str, rows: Sequence[Sequence[str]], words: Collection[int]) -> str:
@@ -204,13 +248,7 @@ def _row(
     own = [policy["name"], *ends, *(number(policy[name], places) for name in ("mean", "std"))]
     if bounded:
         own.append(_gap(policy.get("gap"), places))
-    difference = policy["difference"] or {"mean": None, "low": None, "high": None}
-    mean, low, high = (difference[name] for name in ("mean", "low", "high"))
-    gap = "" if mean is None else f"{mean:+.{places}f}"
-    if low is None or high is None:
-        return [*own, gap, "", ""]
-    interval = f"[{low:+.{places}f}, {high:+.{places}f}]"
-    return [*own, gap, interval, verdict(low, high)]
+    return [*own, *_apart(policy["difference"], places)]
 
 
 def _gap(gap: Mapping[str, float | None] | None, places: int) -> str:
@@ -219,11 +257,6 @@ def _gap(gap: Mapping[str, float | None] | None, places: int) -> str:
         return "-"
     share = "" if gap["relative"] is None else f" ({gap['relative']:.1%})".replace("%", " %")
     return f"{gap['mean']:.{places}f}{share}"
-
-
-def _worst_last(policy: Mapping[str, Any]) -> float:
-    mean = policy["mean"]
-    return math.inf if mean is None else -mean
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], words: Collection[int]) -> str:

@@ -218,34 +218,53 @@ def _title(record: Mapping[str, Any]) -> str:
     seeds = record["seeds"]
     learners = f", {seeds} learners each" if seeds > 1 else ""
     names = " with ".join(Path(record[part]).stem for part in ("domain", "algorithm"))
-    return (
-        f"{names}: reward on {record['scenarios']} validation scenarios{learners}, higher is better"
-    )
+    by = record.get("ranked_by") or ["reward"]
+    said = f"{by[-1]} on {record['scenarios']} validation scenarios{learners}, higher is better"
+    first = "violation of constraints, lower is better, then " if len(by) > 1 else ""
+    return f"{names}: {first}{said}"
 
 
 def _rows(trials: Sequence[Mapping[str, Any]]) -> tuple[list[list[str]], set[int]]:
     """The rows under their head, and which columns are text."""
     names = list(trials[0]["values"])
     places = render.decimals([row["mean"] for row in trials])
-    head = ["rank", "trial", *names, "mean", "95 % interval", "seconds", "state", "the best is"]
-    rows = [head, *(_row(row, names, places) for row in trials)]
+    violations = [row.get("violation") for row in trials]
+    short = None if set(violations) == {None} else render.decimals(violations)
+    head = ["rank", "trial", *names, *([] if short is None else ["violation"])]
+    head += ["mean", "95 % interval", "seconds", "state", "the best is"]
+    rows = [head, *(_row(row, names, places, short) for row in trials)]
     return rows, {1, len(head) - 2, len(head) - 1}
 
 
-def _row(row: Mapping[str, Any], names: Sequence[str], places: int) -> list[str]:
+def _row(row: Mapping[str, Any], names: Sequence[str], places: int, short: int | None) -> list[str]:
     low, high, behind = row["low"], row["high"], row["behind"] or {}
     interval = "" if low is None or high is None else f"[{low:.{places}f}, {high:.{places}f}]"
+    more = row.get("violates_more") or {}
+    # The best violates less, or it is open who does and the means decide.
+    if (more.get("low") or 0) > 0:
+        behind = more
     known = behind.get("low") is not None
     return [
         str(row["rank"] or ""),
         row["trial"],
         *(spell(row["values"][name]) for name in names),
+        *([] if short is None else [render.number(row.get("violation"), short)]),
         render.number(row["mean"], places),
         interval,
         render.number(row["seconds"], 1),
         row["state"],
         render.verdict(behind["low"], behind["high"]) if known else "",
     ]
+
+
+def _held_out(trial: str, found: Mapping[str, Any], by: Sequence[str]) -> str:
+    """What the best is worth where no choice has looked."""
+    low, high, short = found["low"], found["high"], found.get("violation")
+    said = f"{trial} on {found['evaluation']['scenarios']} held-out scenarios: {by[-1]}"
+    said += f" {found['mean']:.5g}"
+    if low is not None and high is not None:
+        said += f", 95 % interval [{low:.5g}, {high:.5g}]"
+    return f"{said}." if short is None else f"{said}, violation {short:.3g}."
 
 
 def _remarks(record: Mapping[str, Any]) -> list[str]:
@@ -256,18 +275,14 @@ def _remarks(record: Mapping[str, Any]) -> list[str]:
         lines.append("One learner each tells no setting from luck; --seeds 5 trains five.")
     if not record["comparable"]:
         lines.append(
-            "Trials may have met different worlds (rules got other rewards, or there are none), "
-            "and then their rewards do not compare."
+            "Trials may have met different worlds (rules got other rewards, there are none, or "
+            "other things were wanted), and then their scores do not compare."
         )
     if ties:
         lines.append(f"Not shown to be behind the best: {', '.join(ties)}.")
     best, held_out = trials[0], record["held_out"]
     if held_out is not None:
-        mean, low, high = (f"{held_out[name]:.5g}" for name in ("mean", "low", "high"))
-        count = held_out["evaluation"]["scenarios"]
-        lines.append(
-            f"{best['trial']} on {count} held-out scenarios: {mean}, 95 % interval [{low}, {high}]."
-        )
+        lines.append(_held_out(best["trial"], held_out, record.get("ranked_by") or ["reward"]))
     if best["rank"]:
         lines.append(f"Best: {shlex.join([*record['line'], *best['flags']])}")
     return lines

@@ -47,8 +47,8 @@ class Options(Tables):
     preset: tuple[str, ...] = ()
     """Settings known by name, see `descant list`; may be given several times."""
     score: bool = False
-    """At the end, score the learners on validation scenarios, too; kept as validation.json. This is
-    what `descant sweep` ranks by."""
+    """At the end, score the learners on validation scenarios, too, by what they climb: reward, or
+    utility and violations; kept as validation.json. This is what `descant sweep` ranks by."""
     dry_run: bool = False
     """Print the settings as TOML, ready for --config, and do not train; with --verbose, also how
     large the run would be, and how long it would take by one iteration."""
@@ -116,6 +116,7 @@ def _train(
     record |= {"signal": result.signal, "evaluation": result.evaluation}
     if options.score and first and result.status != "interrupted":
         record["validation"] = _scored(settings, folder, output)
+        output.say(_worth(record["validation"]))
     if result.evaluation is not None:
         table = render.shown(result.evaluation, output.form)
         output.result(record, table)
@@ -139,6 +140,16 @@ def _scored(settings: Settings, folder: Path, output: Output) -> dict[str, Any]:
         phase(output.console, f"Meeting {settings.train.validation} validation scenarios"),
     ):
         return validate_run(folder)
+
+
+def _worth(validation: Mapping[str, Any]) -> str:
+    """What validation scenarios say, in the mean over seeds, first what counts first."""
+    seeds = {"reward": [sum(each) / len(each) for each in validation["values"]]}
+    seeds |= {name: validation.get(name) for name in ("utility", "violation")}
+    means = [
+        f"{name} {sum(seeds[name]) / len(seeds[name]):.5g}" for name in validation["ranked_by"]
+    ]
+    return f"On {validation['scenarios']} validation scenarios: {', '.join(means)}."
 
 
 def _dry(settings: Settings, folder: Path, options: Options, output: Output) -> int:

@@ -1,8 +1,12 @@
 """A domain: a world, the analytic model people already have for it, and the rules they use
 today."""
 
+import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
 
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
@@ -13,6 +17,19 @@ from descant.core.utility import AbstractObjective, AbstractOracle
 Rule = Callable[[PyTree, Observation, Key], Action]
 """A rule-based policy: `(state, observation, key) -> action [N]`; it may look at the whole
 state."""
+
+
+class AbstractStateRule(abc.ABC):
+    """A rule by which no agent looks at anything but its own state on a network, so that where it
+    spends its time can be known exactly."""
+
+    @abc.abstractmethod
+    def __call__(self, state: PyTree, observation: Observation, key: Key) -> Action:
+        """Act."""
+
+    @abc.abstractmethod
+    def by_state(self, agents: int, states: int, actions: int) -> Float[np.ndarray, "N S A"]:
+        """Chances of each agent's actions by its own state."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,13 @@
-"""What a team has of its objective under a learned policy: exactly where the domain knows it, and
-otherwise as episodes on held-out scenarios have it."""
+"""What a team has of its objective under a policy or a rule: exactly where the domain knows it, and
+otherwise as episodes on held-out scenarios have it.
 
-from collections.abc import Sequence
+Objectives are functions of occupancies in the mean over scenarios, so no scenario has a value of
+its own that others do not change. Estimates are dealt out to scenarios by what leaving each out
+changes, which also takes off what a curved function of a noisy mean is off by.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -9,46 +15,205 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from descant.core import schema
 from descant.core.algorithm import AbstractPolicy
-from descant.core.domain import Domain, Rule
+from descant.core.domain import AbstractStateRule, Domain, Rule
 from descant.core.errors import UserError
 from descant.core.types import Keys, Scalar
-from descant.core.utility import AbstractObjective, AbstractOracle, exact_local, exact_value
-from descant.evaluate.episodes import Decided
+from descant.core.utility import AbstractObjective, AbstractOracle, exact_local
+from descant.evaluate.episodes import Decided, Mode
+from descant.evaluate.statistics import pseudo_values
+from descant.ops.occupancy import tick_weights
 from descant.train.trained import Trained
+
+KEPT = 2**27
+"""Numbers of occupancies, over all scenarios, that are kept to tell scenarios apart (half a GiB).
+Where there are more, as with tens of millions of agents times scenarios, there are no intervals."""
+PROBES = 3
+"""Occupancies at which two objectives are held against each other."""
+LANES = 64
+"""Means that are looked at side by side."""
+
+
+UTILITY, VIOLATION = "utility", "violation"
+
+
+class Aims(NamedTuple):
+    """What a team wants."""
+
+    objective: AbstractObjective | None
+    constraint: AbstractObjective | None
+    groups: Mapping[str, Int[np.ndarray, " _"]]
+    """Agents whose mean utility is asked for, by name."""
+
+
+class Found(NamedTuple):
+    """A function of occupancies under one policy."""
+
+    mean: float
+    values: Float[np.ndarray, " E"] | None
+    """Dealt out to scenarios; None where it is known exactly, or there are too many agents to keep
+    what each scenario's are."""
 
 
 class Occupied(NamedTuple):
-    """Where agents spend their time under one policy."""
+    """Where agents spend their time under one policy, and what the team has of that."""
 
     occupancy: Float[np.ndarray, "N S A"]
     exact: bool
     """Whether the domain knows it; otherwise episodes have estimated it."""
+    found: Mapping[str, Found]
+    """`utility`, `utility_GROUP` and `violation`, of constraints and summed over agents, as far as
+    the domain wants anything but reward."""
+
+    @property
+    def groups(self) -> dict[str, float]:
+        """Mean utility of each group of agents."""
+        start = f"{UTILITY}_"
+        return {n.removeprefix(start): x.mean for n, x in self.found.items() if n.startswith(start)}
 
 
 def occupied(
-    trained: Trained, policies: Sequence[AbstractPolicy], keys: Keys
+    trained: Trained,
+    policies: Sequence[AbstractPolicy],
+    keys: Keys,
+    *,
+    mode: Mode = "act",
+    exact: bool = True,
 ) -> list[Occupied] | None:
     """Occupancies under some policies, at the discount of the algorithm; None where the domain is
-    no network, or the algorithm does not discount."""
+    no network, or the algorithm does not discount. What the domain knows exactly is not estimated,
+    unless `exact` says so."""
     domain, discount = trained.domain, discount_of(trained.settings.algorithm)
     if domain.network is None or discount is None:
         return None
+    play = _player(domain, keys, discount, lambda policy: Decided(policy, mode))
+    # What every agent is most likely to do is another policy.
+    asked = [policy.by_state() if exact and mode != "greedy" else None for policy in policies]
+    chances = [None if one is None else np.asarray(one, np.float64) for one in asked]
+    return _occupied(domain, discount, policies, chances, play)
+
+
+def occupied_by_rules(
+    domain: Domain, keys: Keys, discount: float, *, exact: bool = True
+) -> list[Occupied]:
+    """The same under each of the domain's rules, by one program."""
+    rules = list(domain.rules.values())
+
+    def one(index):
+        return lambda *given: jax.lax.switch(index, rules, *given)
+
+    play = _player(domain, keys, discount, one)
+    sizes = _sizes(domain)
+    chances = [
+        rule.by_state(*sizes) if exact and isinstance(rule, AbstractStateRule) else None
+        for rule in rules
+    ]
+    return _occupied(domain, discount, list(map(jnp.int32, range(len(rules)))), chances, play)
+
+
+def _player(
+    domain: Domain, keys: Keys, discount: float, rule: Callable[[Any], Rule]
+) -> Callable[[Any], tuple[np.ndarray, Any]]:
+    """Mean occupancies over scenarios as episodes have them, and those of each scenario, where
+    there is room for them."""
+    room = keys.shape[0] * math.prod(_sizes(domain)) <= KEPT
+
+    @eqx.filter_jit
+    def play(policy, keys):
+        if room:
+            return by_scenario(domain, rule(policy), keys, discount)
+        return visited(domain, rule(policy), keys, discount)
+
+    def played(policy):
+        seen = play(policy, keys)
+        if not room:
+            return np.asarray(seen, np.float64), None
+        return np.asarray(seen).mean(axis=0, dtype=np.float64), seen
+
+    return played
+
+
+def _occupied(
+    domain: Domain,
+    discount: float,
+    policies: Sequence[Any],
+    chances: Sequence[Float[np.ndarray, "N S A"] | None],
+    play: Callable[[Any], tuple[np.ndarray, Any]],
+) -> list[Occupied]:
     oracle = domain.exact(discount) if domain.exact else None
-    play = eqx.filter_jit(
-        lambda policy, keys: visited(domain, Decided(policy, "act"), keys, discount)
+
+    def one(policy: Any, chances: Float[np.ndarray, "N S A"] | None) -> Occupied:
+        if oracle is not None and chances is not None:
+            here = oracle.occupancy(chances)
+            return Occupied(here, True, _wanted(domain, here, None))
+        here, seen = play(policy)
+        return Occupied(here, False, _wanted(domain, here, seen))
+
+    return [one(policy, given) for policy, given in zip(policies, chances, strict=True)]
+
+
+def _wanted(
+    domain: Domain, here: Float[np.ndarray, "N S A"], seen: Float[Array, "E N S A"] | None
+) -> dict[str, Found]:
+    """What the team has at mean occupancies, dealt out to those of each scenario if they are given
+    and there are several."""
+    groups = {} if domain.objective is None else dict(domain.objective.groups)
+    aims = Aims(domain.objective, domain.constraint, groups)
+    with jax.enable_x64(True):
+        whole = {name: float(x) for name, x in _numbers(aims, jnp.asarray(here)).items()}
+    if seen is None or len(seen) == 1 or not whole:
+        return {name: Found(x, None) for name, x in whole.items()}
+    count = len(seen)
+    weights = np.concatenate([np.full((1, count), 1 / count), (1 - np.eye(count)) / (count - 1)])
+    size = max(1, min(LANES, KEPT // seen[0].size))
+    drawn = _weighted(aims, seen, jnp.asarray(weights, seen.dtype), size)
+    found = {}
+    for name, x in drawn.items():
+        # Single precision is off by as much in all of them, and is taken off.
+        column = np.asarray(x, np.float64)
+        values = pseudo_values(whole[name], whole[name] + column[1:] - column[0])
+        mean = float(values.mean())
+        # A violation is never below none, whatever is taken off its estimate.
+        found[name] = Found(max(mean, 0.0) if name == VIOLATION else mean, values)
+    return found
+
+
+@eqx.filter_jit
+def _weighted(
+    aims: Aims, seen: Float[Array, "E N S A"], weights: Float[Array, "B E"], size: int
+) -> dict[str, Float[Array, " B"]]:
+    """Numbers at weighted means of occupancies."""
+    return jax.lax.map(
+        lambda weight: _numbers(aims, jnp.tensordot(weight, seen, axes=1)), weights, batch_size=size
     )
 
-    def one(policy: AbstractPolicy) -> Occupied:
-        chances = policy.by_state()
-        if oracle is not None and chances is not None:
-            return Occupied(oracle.occupancy(np.asarray(chances, np.float64)), True)
-        return Occupied(np.asarray(play(policy, keys), np.float64), False)
 
-    return [one(policy) for policy in policies]
+def _numbers(aims: Aims, here: Float[Array, "N S A"]) -> dict[str, Scalar]:
+    """What the team has of its objective, in all and by group, and by how much its agents violate
+    constraints in all."""
+    found = {}
+    if aims.objective is not None:
+        local = aims.objective.local(here)
+        found[UTILITY] = aims.objective.value(here)
+        found |= {f"{UTILITY}_{n}": jnp.mean(local[who]) for n, who in aims.groups.items()}
+    if aims.constraint is not None:
+        found[VIOLATION] = jnp.sum(jnp.maximum(-aims.constraint.local(here), 0))
+    return found
+
+
+def _sizes(domain: Domain) -> tuple[int, int, int]:
+    """Agents, states and actions.
+
+    Raises:
+        UserError: the domain is no network.
+    """
+    network = domain.network
+    if network is None:
+        raise UserError(f"{domain.name!r} has no network, so its agents have no occupancies.")
+    return network.graph.agents, network.states, network.actions
 
 
 def reached(
@@ -61,17 +226,37 @@ def reached(
     objective = domain.objective
     if found is None or objective is None or discount is None:
         return None
-    values = [exact_value(objective, each.occupancy) for each in found]
-    local = np.mean([exact_local(objective, each.occupancy) for each in found], axis=0)
+    values = [each.found[UTILITY].mean for each in found]
+    groups = [each.groups for each in found]
     oracle = domain.exact(discount) if domain.exact and bound else None
     return {
         "discount": discount,
         "exact": all(each.exact for each in found),
         "value": float(np.mean(values)),
         "values": values,
-        "groups": {name: float(local[who].mean()) for name, who in objective.groups.items()},
+        "groups": {name: float(np.mean([each[name] for each in groups])) for name in groups[0]},
         **_best(objective, oracle, float(np.mean(values))),
     }
+
+
+def bounded(domain: Domain, discount: float) -> dict[str, Any] | None:
+    """What no policy has more of than that, at a discount; None where the domain wants nothing but
+    reward, or does not know."""
+    if domain.objective is None or domain.exact is None:
+        return None
+    best = _best(domain.objective, domain.exact(discount), 0.0)
+    return {"discount": discount, "optimum": best["optimum"], "note": best["note"]}
+
+
+def probed(domain: Domain) -> dict[str, list[float]]:
+    """What a team wants, as some occupancies have it: domains that say the same may differ in
+    worlds, but not in what they want of them."""
+    agents, states, actions = _sizes(domain)
+    drawn = np.random.default_rng(0).dirichlet(np.ones(states * actions), size=(PROBES, agents))
+    aims = Aims(domain.objective, domain.constraint, {})
+    here = jnp.asarray(drawn.reshape(PROBES, agents, states, actions), jnp.float32)
+    found = jax.lax.map(lambda one: _numbers(aims, one), here)
+    return {name: np.asarray(x, np.float64).tolist() for name, x in found.items()}
 
 
 def violated(domain: Domain, found: Sequence[Occupied] | None) -> dict[str, Any] | None:
@@ -82,7 +267,7 @@ def violated(domain: Domain, found: Sequence[Occupied] | None) -> dict[str, Any]
         return None
     short = np.array([np.maximum(-exact_local(constraint, each.occupancy), 0) for each in found])
     return {
-        "total": float(short.sum(axis=1).mean()),
+        "total": float(np.mean([each.found[VIOLATION].mean for each in found])),
         "worst": float(short.max(axis=1).mean()),
         "share": float((short > 0).mean()),
         "exact": all(each.exact for each in found),
@@ -107,9 +292,8 @@ def standing(
 ) -> tuple[Scalar | None, Scalar | None]:
     """The value of an objective and the violation of a constraint, in all, as episodes have them;
     None for one that there is not."""
-    here = visited(domain, rule, keys, discount)
-    short = None if constraint is None else jnp.sum(jnp.maximum(-constraint.local(here), 0))
-    return None if objective is None else objective.value(here), short
+    found = _numbers(Aims(objective, constraint, {}), visited(domain, rule, keys, discount))
+    return found.get(UTILITY), found.get(VIOLATION)
 
 
 def visited(
@@ -120,13 +304,34 @@ def visited(
     Raises:
         UserError: the domain is no network.
     """
-    env, network = domain.env, domain.network
-    if network is None:
-        raise UserError(f"{domain.name!r} has no network, so its agents have no occupancies.")
-    agents, ticks = network.graph.agents, env.spec.horizon
-    size = discount ** jnp.arange(ticks)
-    weight = size / jnp.sum(size) / keys.shape[0]
 
+    def add(total, key):
+        return total + episode(domain, rule, key, discount) / keys.shape[0], None
+
+    return jax.lax.scan(add, jnp.zeros(_sizes(domain)), keys)[0]
+
+
+def by_scenario(
+    domain: Domain, rule: Rule, keys: Key[Array, " E"], discount: float
+) -> Float[Array, "E N S A"]:
+    """The same for each scenario alone.
+
+    Raises:
+        UserError: the domain is no network.
+    """
+    return jax.lax.map(lambda key: episode(domain, rule, key, discount), keys)
+
+
+def episode(
+    domain: Domain, rule: Rule, key: Key[Array, ""], discount: float
+) -> Float[Array, "N S A"]:
+    """Discounted shares of the ticks of one episode.
+
+    Raises:
+        UserError: the domain is no network.
+    """
+    env, sizes = domain.env, _sizes(domain)
+    network = domain.network
     memory = rule.begin() if isinstance(rule, Decided) else None
 
     def tick(carry, now):
@@ -142,16 +347,12 @@ def visited(
         state, step = env.step(step_key, state, action)
         return ((state, replace(step.observation, memory=observation.memory)), seen), None
 
-    def episode(seen, key):
-        reset_key, run_key = jax.random.split(key)
-        drawn = jax.random.split(run_key, ticks)
-        state, observation = env.reset(reset_key)
-        start = state, replace(observation, memory=memory)
-        (_, seen), _ = jax.lax.scan(tick, (start, seen), (drawn, weight))
-        return seen, None
-
-    nothing = jnp.zeros((agents, network.states, network.actions))
-    return jax.lax.scan(episode, nothing, keys)[0]
+    reset_key, run_key = jax.random.split(key)
+    drawn = jax.random.split(run_key, env.spec.horizon)
+    state, observation = env.reset(reset_key)
+    start = (state, replace(observation, memory=memory)), jnp.zeros(sizes)
+    weight = tick_weights(discount, env.spec.horizon)
+    return jax.lax.scan(tick, start, (drawn, weight))[0][1]
 
 
 def _best(

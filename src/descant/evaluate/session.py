@@ -25,13 +25,26 @@ from descant.evaluate.episodes import (
     score_rules,
 )
 from descant.evaluate.networks import pictured, shown
-from descant.evaluate.objectives import Occupied, occupied, reached, violated
+from descant.evaluate.objectives import (
+    UTILITY,
+    VIOLATION,
+    Occupied,
+    bounded,
+    discount_of,
+    occupied,
+    probed,
+    reached,
+    standing,
+    violated,
+)
 from descant.evaluate.statistics import (
     Interval,
     interval,
     paired_difference,
     probability_of_improvement,
 )
+from descant.evaluate.utilities import DISCOUNT, against_rules, rules_alone
+from descant.evaluate.verdicts import measures
 from descant.train.folder import RunFolder
 from descant.train.trained import Trained, load_trained
 
@@ -69,7 +82,7 @@ def evaluate_run(
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     learned, scores = _score_learned(trained, keys, mode), _score_rules(domain, keys)
     bounds = _bounds(domain, keys) if bound else None
-    found = _occupied(trained, keys)
+    found = _occupied(trained, keys, mode)
     evaluation = _evaluation(domain, scores, learned, bounds) | {
         "algorithm": trained.settings.algorithm_name,
         "run": str(run),
@@ -80,11 +93,13 @@ def evaluate_run(
         "mode": mode,
         "scenario_seed": SEED if seed is None else seed,
         "overrides": dict(overrides or {}),
+        "ranked_by": list(measures(trained.algorithm, trained.settings.algorithm)),
         "objective": reached(trained, found, bound=bound),
         "constraint": violated(domain, found),
         "network": shown(trained, found, keys),
-        "seconds": time.perf_counter() - start,
     }
+    against_rules(evaluation, trained, domain, found, keys, mode)
+    evaluation["seconds"] = time.perf_counter() - start
     name = None if overrides else _file(RunFolder(run), evaluation, replace, bool(rules))
     evaluation["kept"] = name
     if name == "evaluation.json":
@@ -111,8 +126,9 @@ def validate_run(run: Path) -> dict[str, Any]:
         raise UserError("train.validation: expected at least 1 to score on, got 0.")
     # Nobody asks for alignment or for curves here.
     plain = dataclasses.replace(trained.domain, model=None, figures=())
+    plainly = dataclasses.replace(trained, domain=plain)
     keys = scenario_keys("validation", seed, count)
-    scores = _score_learned(dataclasses.replace(trained, domain=plain), keys, "act")
+    rewards = np.asarray(_score_learned(plainly, keys, "act").reward, np.float64)
     validation = {
         "format": 1,
         "kind": "validation",
@@ -121,11 +137,33 @@ def validate_run(run: Path) -> dict[str, Any]:
         "scenarios": count,
         "scenario_seed": seed,
         "mode": "act",
-        "values": np.asarray(scores.reward, np.float64).tolist(),
+        "ranked_by": list(measures(trained.algorithm, settings.algorithm)),
+        "values": rewards.tolist(),
+        **_standings(plainly, keys),
         "seconds": time.perf_counter() - start,
     }
     RunFolder(run).write_json("validation.json", validation)
     return validation
+
+
+def _standings(trained: Trained, keys: Keys) -> dict[str, Any]:
+    """Utility and violation of each seed's policy, where the domain wants more than reward, and
+    what tells whether other runs were after the same."""
+    domain, discount = trained.domain, discount_of(trained.settings.algorithm)
+    wanted = domain.objective, domain.constraint
+    if discount is None or wanted == (None, None):
+        return {}
+
+    def one(learner):
+        rule = Decided(trained.algorithm.policy(learner), "act")
+        return standing(domain, rule, keys, discount, *wanted)
+
+    found = jax.jit(lambda learners: jax.lax.map(one, learners))(trained.learners)
+    said = zip((UTILITY, VIOLATION), found, strict=True)
+    return {
+        **{name: np.asarray(x, np.float64).tolist() for name, x in said if x is not None},
+        "wanted": probed(domain),
+    }
 
 
 def _file(
@@ -161,22 +199,27 @@ def evaluate_domain(
     seed: int | None = None,
     bound: bool = True,
     rules: Sequence[str] = (),
+    discount: float | None = None,
 ) -> dict[str, Any]:
     """The rules of a domain, or those named, on held-out scenarios, against the best of them and,
-    with `bound`, what no policy can exceed, where the domain knows it.
+    with `bound`, what no policy can exceed, where the domain knows it. Utilities of occupancies are
+    those at a discount, 0.9 if none is given.
 
     Raises:
         UserError: the configuration cannot be used, or there is no such rule.
     """
     start = time.perf_counter()
+    discount = DISCOUNT if discount is None else discount
     made = discovery.load("domains", domain_name).make(domain_config)
     domain = with_rules(made, rules)
     keys = scenario_keys("held-out", SEED if seed is None else seed, scenarios)
     scores = _score_rules(domain, keys)
-    return _evaluation(domain, scores, None, _bounds(domain, keys) if bound else None) | {
+    evaluation = _evaluation(domain, scores, None, _bounds(domain, keys) if bound else None) | {
         "scenario_seed": SEED if seed is None else seed,
-        "seconds": time.perf_counter() - start,
+        "objective": bounded(domain, discount) if bound else None,
     }
+    rules_alone(evaluation, domain, keys, discount)
+    return evaluation | {"seconds": time.perf_counter() - start}
 
 
 def with_rules(domain: Domain, names: Sequence[str], setting: str = "--rules") -> Domain:
@@ -250,12 +293,13 @@ def _bounds(domain: Domain, keys: Any) -> dict[str, Any] | None:
     return {"mean": float(np.mean(values)), "values": values, "seconds": seconds}
 
 
-def _occupied(trained: Trained, keys: Keys) -> list[Occupied] | None:
+def _occupied(trained: Trained, keys: Keys, mode: Mode) -> list[Occupied] | None:
     """Where agents spend their time under each seed's policy, if anything is made of that."""
     domain = trained.domain
     if domain.objective is None and domain.constraint is None and not pictured(domain):
         return None
-    return occupied(trained, [trained.policy(s) for s in range(trained.settings.seeds)], keys)
+    policies = [trained.policy(seed) for seed in range(trained.settings.seeds)]
+    return occupied(trained, policies, keys, mode=mode)
 
 
 def _evaluation(

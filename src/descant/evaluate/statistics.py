@@ -79,6 +79,25 @@ def paired_difference(
     return interval(x - y, confidence=confidence, resamples=resamples, seed=seed)
 
 
+def pseudo_values(whole: float, left_out: ArrayLike) -> Array:
+    r"""A number that scenarios have only together, such as a function of their mean, dealt out to
+    them: $n \hat\theta - (n - 1) \hat\theta_{-i}$; Tukey (1958).
+
+    Of a mean they are the values themselves. Of any smooth function their mean is its estimate less
+    what that is off by in so few scenarios (exactly so for quadratic ones), and they may be paired
+    and drawn anew as values are.
+
+    Args:
+        whole: the number on all scenarios.
+        left_out: the number on all but each of them in turn.
+
+    Raises:
+        ValueError: a number is not finite, or there are none.
+    """
+    x = _finite("left_out", left_out, ndim=1)
+    return x.size * float(_finite("whole", whole)) - (x.size - 1) * x
+
+
 def welch_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Mean of `a` minus mean of `b`, measured independently of each other; Welch (1947).
 

@@ -1,13 +1,15 @@
 """The world of a network, tick by tick."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Float, Int
 
-from descant.core.domain import Rule
+from descant.core.domain import AbstractStateRule, Rule
 from descant.core.env import AbstractEnv
 from descant.core.network import AbstractSystem, Local, counted
 from descant.core.types import Key, Observation, Spec, Step, World
@@ -85,10 +87,20 @@ def world(network: AbstractSystem, horizon: int) -> Networked:
     return Networked(spec=spec, network=network)
 
 
-def where(which: Bool[Array, " S"] | list[bool]) -> Rule:
+@dataclass(frozen=True, eq=False)
+class Where(AbstractStateRule):
+    """Those in certain states do 1 and others 0."""
+
+    which: tuple[bool, ...]
+
+    def __call__(self, state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
+        return jnp.asarray(self.which, jnp.int32)[state.local]
+
+    def by_state(self, agents: int, states: int, actions: int) -> Float[np.ndarray, "N S A"]:
+        does = np.eye(actions)[np.asarray(self.which, int)]
+        return np.broadcast_to(does, (agents, states, actions))
+
+
+def where(which: Sequence[bool]) -> Rule:
     """The rule by which those in certain states do 1 and others 0."""
-
-    def rule(state: State, observation: Observation, key: Key) -> Int[Array, " N"]:
-        return jnp.asarray(which, jnp.int32)[state.local]
-
-    return rule
+    return Where(tuple(which))

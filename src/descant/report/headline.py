@@ -34,10 +34,51 @@ def headline(evaluation: Evaluation) -> str:
     where = _where(evaluation)
     if learned is None:
         return f"{where}, no learned policy was evaluated. {_best_rule(rules)}"
+    wanted = evaluation.by_utility
+    if "utility" in evaluation.ranked_by and wanted is not None and wanted.learned is not None:
+        return f"{_utility(wanted, where)} {_reward(learned, rules)}"
     said = f"{where}, the learned policy scores {score(learned)}{_outcomes(learned)}"
     if not rules:
         return f"{said}. No rule was evaluated beside it."
     return f"{said}: {_standing(evaluation, rules)}."
+
+
+def _utility(wanted: Evaluation, where: str) -> str:
+    """What a run that was after a utility has of it, beside the rule that has most."""
+    learned, rules = wanted.learned, wanted.rules
+    if learned is None:
+        return ""
+    exact = "utility" in wanted.exact
+    said = "The learned policy" if exact else f"{where}, the learned policy"
+    said += f" has a utility of {number(learned.mean, 4)}{' (exact)' if exact else ''}"
+    counts = "violation" in wanted.ranked_by
+    if counts:
+        said += _violation(learned, " and violates constraints by {} in all", " and keeps")
+    if not rules:
+        return f"{said}. No rule was evaluated beside it."
+    best = rules[0]
+    said += f": {_against(best, title(best.name), shares=False, exact=exact)}"
+    said += ", the rule that violates least" if counts else ", the best rule"
+    return f"{said}{_violation(best, ' (by {})', ' (which keeps') if counts else ''}."
+
+
+def _violation(policy: Policy, violates: str, keeps: str) -> str:
+    short = policy.violation
+    if short is None:
+        return ""
+    if short.mean:
+        return violates.format(number(short.mean))
+    return f"{keeps} all constraints" + ")" * keeps.count("(")
+
+
+def _reward(learned: Policy, rules: tuple[Policy, ...]) -> str:
+    """What it was not after, in short."""
+    said = f"Its reward is {score(learned)}"
+    return (
+        f"{said}; the rule with most, {title(rules[0].name)}, has {score(rules[0])}."
+        if rules
+        else f"{said}."
+    )
 
 
 def _outcomes(policy: Policy) -> str:
@@ -97,20 +138,24 @@ def _standing(evaluation: Evaluation, rules: tuple[Policy, ...]) -> str:
     return f"{first}, and {_against(best, f'{title(best.name)}, the best rule')}"
 
 
-def _against(rule: Policy, name: str) -> str:
-    """`8.6 % better than Best-Fit [5.1 %, 12.0 %]`; an interval around 0 is called undecided."""
+def _against(rule: Policy, name: str, *, shares: bool = True, exact: bool = False) -> str:
+    """`8.6 % better than Best-Fit [5.1 %, 12.0 %]`; an interval around 0 is called undecided. Not
+    in `shares` where nobody knows what 0 stands for; without an interval where it is `exact`."""
     if rule.difference is None:
         return f"its difference to {name} was not measured"
     gap = rule.difference
-    share = relative(rule)
+    share = relative(rule) if shares else None
     places = digits(gap["mean"])
     size = number(abs(gap["mean"]), places) if share is None else percent(abs(share[0]))
     low, high = (gap["low"], gap["high"]) if share is None else share[1:]
     interval = bracket(low, high, places if share is None else 1, share=share is not None)
+    interval = "" if exact else interval
     if gap["mean"] == 0:
         return f"level with {name} {interval}".rstrip()
     side = "better" if gap["mean"] > 0 else "worse"
     said = f"{size} {side} than {name} {interval}".rstrip()
+    if exact:
+        return said
     if not interval:
         return f"{said} (no interval: too few scenarios)"
     return said if decided(rule) else f"{said}, which is no clear difference"

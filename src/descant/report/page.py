@@ -135,10 +135,16 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
     key = f"r{position}"
     objective = record.evaluation.objective if record.evaluation else None
     network = record.evaluation.network if record.evaluation else None
-    parts = [
-        ("Against the rules", _rules(record, key)),
+    after = record.evaluation.ranked_by if record.evaluation else ()
+    against = ("Against the rules", _rules(record, key))
+    wanted = [
         *([("Utilities", _utilities(record, objective, key))] if objective else []),
         *([("Constraints", said)] if (said := _constraints(record, key)) else []),
+    ]
+    if "violation" in after:
+        wanted.reverse()
+    parts = [
+        *([*wanted, against] if {"utility", "violation"} & {*after} else [against, *wanted]),
         *([("Network", _network(record, network, key))] if network else []),
         ("Learning", _learning(record, key)),
         ("Alignment of the reference", join(_alignment(record, key), _guided(record, key))),
@@ -187,7 +193,7 @@ def _utilities(record: Record, found: Objective, key: str) -> Html:
         )
         for i, name in enumerate(n for n in names if record.metrics.first(n))
     ]
-    shown = tables.utilities(found)
+    shown, levels = _by_utility(record, key) or (tables.utilities(found), [])
     if not curves:
         return shown
     caption = join(
@@ -195,10 +201,26 @@ def _utilities(record: Record, found: Objective, key: str) -> Html:
         "; objective is the team's, the others are means over groups of agents."
         if len(curves) > 1
         else ".",
+        " Horizontal line: the team's under the best rule." if levels else None,
         _thinned(record.metrics.iteration.size, "iterations"),
     )
-    drawn = figures.learning(curves, [], "Utility", f"{key}-utility")
+    drawn = figures.learning(curves, levels, "Utility", f"{key}-utility")
     return join(shown, figure(drawn, caption))
+
+
+def _by_utility(record: Record, key: str) -> tuple[Html, list[figures.Level]] | None:
+    """All policies by utility, and the best rule's; None where they were not measured."""
+    wanted = record.evaluation.by_utility if record.evaluation else None
+    if record.evaluation is None or wanted is None:
+        return None
+    caption = (
+        f"Utility of {subject(wanted.reference) or 'the reference'} minus that of each other policy"
+        + (", exact." if "utility" in wanted.exact else ", with 95\u00a0% bootstrap intervals.")
+    )
+    drawn = figures.differences(wanted, f"{key}-wanted")
+    shown = join(figure(drawn, caption) if drawn else None, tables.by_utility(record.evaluation))
+    levels = [figures.Level(title(p.name), p.mean, dashed=True) for p in wanted.rules[:1]]
+    return shown, levels
 
 
 def _constraints(record: Record, key: str) -> Html | None:
@@ -215,9 +237,11 @@ def _constraints(record: Record, key: str) -> Html | None:
         else f"On held-out scenarios constraints are violated by {number(found.total)} in all, "
         f"{number(found.worst)} at most, by {percent(found.share, 0)} of the agents."
     )
+    measured = record.evaluation and any(p.violation for p in record.evaluation.policies)
+    listed = tables.by_violation(record.evaluation) if record.evaluation and measured else None
     if values is None or not np.nanmax(values[1]) > 0:
         never = " Along training nobody was seen to violate theirs." if values else None
-        return tag("p", said, never)
+        return join(tag("p", said, never), listed)
     curve = figures.Curve("violation", record.metrics.iteration, values[1])
     drawn = figures.learning([curve], [], "Violation, summed over agents", f"{key}-violation")
     caption = join(
@@ -225,7 +249,7 @@ def _constraints(record: Record, key: str) -> Html | None:
         *_lastly(record),
         _thinned(record.metrics.iteration.size, "iterations"),
     )
-    return join(tag("p", said), figure(drawn, caption))
+    return join(tag("p", said), listed, figure(drawn, caption))
 
 
 def _lastly(record: Record) -> list[str]:

@@ -31,6 +31,17 @@ NAME = 60
 
 
 @dataclass(frozen=True)
+class Measure:
+    """What a policy has of something that scenarios have together."""
+
+    mean: float
+    interval: Interval | None
+    difference: Interval | None
+    """Of the reference minus it."""
+    groups: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Policy:
     """One row of an evaluation; scores are higher-is-better."""
 
@@ -46,6 +57,9 @@ class Policy:
     diagnostics: dict[str, float]
     outcomes: dict[str, Interval]
     """Shares of scenarios that ended so."""
+    utility: Measure | None = None
+    violation: Measure | None = None
+    """Of constraints, summed over agents; less is better."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,10 @@ class Evaluation:
     """Of the learned policy, where the team wants more than a mean reward."""
     constraint: Constraint | None
     network: Network | None
+    ranked_by: tuple[str, ...] = ()
+    """What the run was after, what counts first in front."""
+    exact: frozenset[str] = frozenset()
+    """Measures that are known exactly of all policies."""
 
     @property
     def learned(self) -> Policy | None:
@@ -129,6 +147,23 @@ class Evaluation:
     def rules(self) -> tuple[Policy, ...]:
         """The rules, best first."""
         return tuple(p for p in self.policies if not p.learned)
+
+    @property
+    def by_utility(self) -> "Evaluation | None":
+        """The same with utilities for scores, best first, where there are any: where constraints
+        count for the run, who violates them less is better whatever it has."""
+        found = [(p, p.utility) for p in self.policies if p.utility is not None]
+        if not found:
+            return None
+        policies = [
+            replace(p, mean=u.mean, difference=u.difference, standard_error=None, improvement=None)
+            for p, u in found
+        ]
+        return replace(self, policies=tuple(sorted(policies, key=self._worst_last)), bound=None)
+
+    def _worst_last(self, policy: Policy) -> tuple[float, float]:
+        counts = "violation" in self.ranked_by and policy.violation is not None
+        return policy.violation.mean if counts and policy.violation else 0.0, -policy.mean
 
     def find(self, name: str) -> Policy | None:
         """The policy of a name, however it is capitalised or hyphenated."""
@@ -333,7 +368,10 @@ def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
         said.append(f"{lost} had no name or no finite mean and were left out")
     reference = _name(found.get("reference"))
     if any(p.learned and not same(p.name, reference) for p in policies):
-        policies = [replace(p, difference=None, improvement=None) for p in policies]
+        policies = [
+            replace(p, difference=None, improvement=None, utility=None, violation=None)
+            for p in policies
+        ]
         said.append("its differences do not refer to the learned policy and were left out")
     alignment = found.get("alignment")
     alignment = alignment if isinstance(alignment, dict) else {}
@@ -357,6 +395,8 @@ def _evaluation(path: Path, problems: dict[str, str]) -> Evaluation | None:
         objective=_objective(found.get("objective")),
         constraint=_constraint(found.get("constraint")),
         network=_network(found.get("network")),
+        ranked_by=_names(found.get("ranked_by")),
+        exact=_exact(found.get("measures")),
     )
 
 
@@ -449,7 +489,27 @@ def _policy(row: object) -> Policy | None:
         gap=_mean(row.get("gap")),
         diagnostics=_numbers(row.get("diagnostics")),
         outcomes=_intervals(row.get("outcomes")),
+        utility=_measure(row.get("utility")),
+        violation=_measure(row.get("violation")),
     )
+
+
+def _names(found: object) -> tuple[str, ...]:
+    return tuple(map(_name, found)) if isinstance(found, list) else ()
+
+
+def _exact(found: object) -> frozenset[str]:
+    pairs = found.items() if isinstance(found, dict) else ()
+    return frozenset(n for n, m in pairs if isinstance(m, dict) and m.get("exact") is True)
+
+
+def _measure(found: object) -> Measure | None:
+    interval = _interval(found)
+    if interval is None or not isinstance(found, dict):
+        return None
+    own = None if interval["low"] is None else interval
+    groups = _numbers(found.get("groups"))
+    return Measure(interval["mean"], own, _interval(found.get("difference")), groups)
 
 
 def _mean(value: object) -> float | None:

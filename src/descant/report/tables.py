@@ -124,6 +124,77 @@ def utilities(objective: Objective) -> Html:
     return table(["", "utility"], cells, caption, name="Utilities")
 
 
+def by_utility(evaluation: Evaluation) -> Html:
+    """Every policy's utility, in all and by groups, its difference to the reference, and what no
+    policy exceeds."""
+    wanted, objective = evaluation.by_utility, evaluation.objective
+    shown = wanted.policies[:MOST_ROWS] if wanted else ()
+    groups = list(dict.fromkeys(n for p in shown if p.utility for n in p.utility.groups))
+    groups = groups if len(groups) > 1 else []
+    most = objective.most if objective else None
+    bounded = [] if most is None else ["gap to bound"]
+    exact = "utility" in evaluation.exact
+    gap = digits(_middle(_half(p.difference) or (p.difference or {}).get("mean") for p in shown))
+    rows = [
+        [
+            title(p.name),
+            number(p.mean, 4),
+            *(number(most - p.mean, 4) for _ in bounded if most is not None),
+            _sure(p.difference, 4) if exact else _difference(p.difference, gap),
+            *(number(p.utility.groups.get(name) if p.utility else None, 4) for name in groups),
+        ]
+        for p in shown
+    ]
+    head = ["policy", "utility", *bounded, "difference", *groups]
+    if most is not None:
+        rows.append(["no policy exceeds", number(most, 4), *[""] * (len(head) - 2)])
+    reference = subject(evaluation.reference) or "the reference"
+    caption = join(
+        f"Utility at discount {number(objective.discount)}" if objective else "Utility",
+        ", known exactly of all policies"
+        if exact
+        else ", estimated from the same held-out episodes of each policy, less what a curved "
+        "function of a noisy mean is off by",
+        f"; higher is better. Difference: {reference} minus policy",
+        "." if exact else ", paired by scenario, with its 95 % bootstrap interval.",
+        " Further columns: the mean over each group of agents." if groups else None,
+        " The bound holds for every policy." if bounded else None,
+    )
+    marked = frozenset(i for i, p in enumerate(shown) if p.learned)
+    return table(head, rows, caption, name="Utilities of all policies", marked=marked)
+
+
+def by_violation(evaluation: Evaluation) -> Html:
+    """Every policy's violation of constraints, the least first."""
+    found = [(p, p.violation) for p in evaluation.policies if p.violation is not None]
+    found.sort(key=lambda pair: pair[1].mean)
+    exact = "violation" in evaluation.exact
+    gap = digits(_middle(_half(v.difference) for _, v in found))
+    rows = [
+        [
+            title(p.name),
+            number(v.mean, 4),
+            _sure(v.difference, 4) if exact else _difference(v.difference, gap),
+        ]
+        for p, v in found[:MOST_ROWS]
+    ]
+    reference = subject(evaluation.reference) or "the reference"
+    caption = join(
+        "By how much constraints are violated, summed over agents; less is better. ",
+        "Known exactly of all policies. "
+        if exact
+        else "Estimated from the same held-out episodes of each policy. ",
+        f"Difference: {reference} minus policy; below 0, {reference} violates less.",
+    )
+    marked = frozenset(i for i, (p, _) in enumerate(found) if p.learned)
+    head = ["policy", "violation", "difference"]
+    return table(head, rows, caption, name="Violations of all policies", marked=marked)
+
+
+def _sure(gap: Interval | None, places: int) -> str:
+    return NONE if gap is None else number(gap["mean"], places, sign=True)
+
+
 MEANS = {"policy": "states to act on", "critic": "states and actions", "credit": "returns"}
 """What agents hear of others, by what for."""
 
@@ -171,7 +242,12 @@ def learned_policies(records: Sequence[Record]) -> Html:
     best = best_of(records)
     ends = _endings(policy for record in records if (policy := _learned(record)))
     rows = [_learned_row(i, record, best, ends) for i, record in enumerate(records, start=1)]
-    head = ["run", "trained", *ends, "score", "gap to bound"]
+    measures = [n for n in ("violation", "utility") if any(_has(r, n) for r in records)]
+    rows = [
+        [*row[:2], *(_has(r, n) or NONE for n in measures), *row[2:]]
+        for r, row in zip(records, rows, strict=True)
+    ]
+    head = ["run", "trained", *measures, *ends, "score", "gap to bound"]
     head += ["to Best-Fit", "to best rule", "minus best run"]
     caption = (
         "Gap to bound: what the policy could still gain at most, also as a share of its score. "
@@ -184,17 +260,35 @@ def learned_policies(records: Sequence[Record]) -> Html:
     return table(head, rows, caption, name="Learned policies", words=2, marked=marked)
 
 
+def _has(record: Record, measure: str) -> str | None:
+    policy = _learned(record)
+    found = getattr(policy, measure) if policy else None
+    return None if found is None else number(found.mean, 4)
+
+
 def evaluated(records: Sequence[Record]) -> list[Record]:
     """Runs whose learned policy has a score."""
     return [r for r in records if _learned(r) is not None]
 
 
 def best_of(records: Sequence[Record]) -> Record | None:
-    """The run whose learned policy scores highest; None where scores cannot be compared."""
+    """The run whose learned policy scores highest, or is best by what all runs were after; None
+    where scores cannot be compared."""
     scored = evaluated(records)
     if not scored or any(not comparable(scored[0], r) for r in scored):
         return None
+    after = {r.evaluation.ranked_by for r in scored if r.evaluation}
+    wanted = [w.learned for r in scored if r.evaluation and (w := r.evaluation.by_utility)]
+    if len(after) == 1 and "utility" in after.pop() and len(wanted) == len(scored):
+        return min(zip(scored, wanted, strict=True), key=lambda pair: _rank(*pair))[0]
     return max(scored, key=lambda r: _mean(_learned(r)))
+
+
+def _rank(record: Record, policy: Policy | None) -> tuple[float, float]:
+    """The less, the better."""
+    after = record.evaluation.ranked_by if record.evaluation else ()
+    short = policy.violation if policy and "violation" in after else None
+    return (short.mean if short else 0.0), -_mean(policy)
 
 
 def comparable(a: Record, b: Record) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from descant.core.errors import UserError
 from descant.evaluate.statistics import interval
 from descant.sweep.pool import Pool
-from descant.sweep.ranking import Row, ranked, same_world, ties, to_csv
+from descant.sweep.ranking import Row, measured, ranked, same_wants, same_world, ties, to_csv
 from descant.sweep.trials import STOPPED, Job, Trial, placed, record
 from descant.train.cache import enable_compile_cache
 from descant.train.config import Train
@@ -47,7 +47,8 @@ def sweep(
         The record, also in `sweep.json`. Its `status` is `finished`, `interrupted`, or `failed`
         where no trial was finished; `trials` are ranked; `ties` are those not shown to be behind
         the best; `comparable` says whether all met the same world; `held_out` is the best one's
-        `mean`, `low` and `high` on scenarios that no choice has seen, with the `evaluation`.
+        `mean`, `low` and `high` of what is `ranked_by` last, and its `violation` where that counts,
+        on scenarios that no choice has seen, with the `evaluation`.
 
     Raises:
         UserError: the folder is in use, or holds something else.
@@ -117,6 +118,7 @@ def _keep(
         "status": status,
         "out": str(folder.path),
         **about,
+        "ranked_by": measured([job.result() for job in jobs]),
         "trials": rows,
         "ties": ties(rows),
         "comparable": _comparable(jobs),
@@ -155,15 +157,24 @@ def _held_out(best: Job, asked: Train, console: "Console") -> dict[str, Any]:
                 rules=asked.rules,
             )
     (learned,) = (policy for policy in evaluation["policies"] if policy["kind"] == "learned")
-    return {**interval(learned["values"]), "evaluation": evaluation}
+    utility, short = learned.get("utility"), learned.get("violation")
+    by = evaluation.get("ranked_by") or ["reward"]
+    if "utility" in by and utility:
+        ends = {name: utility[name] for name in ("mean", "low", "high")}
+    else:
+        ends = interval(learned["values"])
+    violation = short["mean"] if "violation" in by and short else None
+    return {**ends, "violation": violation, "evaluation": evaluation}
 
 
 def _comparable(jobs: Sequence[Job]) -> bool:
     """Only what is varied of the domain can make another world."""
     varied = {name for job in jobs for name in job.trial.values}
     finished = [job for job in jobs if job.result()["state"] == "finished"]
-    worlds = any(name.startswith("domain.") for name in varied)
-    return not worlds or same_world([job.rules() for job in finished])
+    if not any(name.startswith("domain.") for name in varied):
+        return True
+    wanted = same_wants([job.wanted() for job in finished])
+    return wanted and same_world([job.rules() for job in finished])
 
 
 def _told(job: Job, rows: Sequence[Row]) -> str:

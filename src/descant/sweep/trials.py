@@ -65,6 +65,10 @@ class Job:
         """What rules got on the validation scenarios of its run; None before they are measured."""
         return record(RunFolder(self.folder), "run.json").get("rules")
 
+    def wanted(self) -> dict[str, list[float]]:
+        """What its domain wants beyond reward, as some occupancies have it."""
+        return record(RunFolder(self.folder), "validation.json").get("wanted") or {}
+
     def note(self, code: int) -> None:
         """Keep how its process ended.
 
@@ -77,8 +81,9 @@ class Job:
         )
 
     def result(self) -> dict[str, Any]:
-        """How it went so far: `state`, exit `code`, `message`, `seconds`, and `rewards` `[S][E]` of
-        seeds and validation scenarios once it is finished.
+        """How it went so far: `state`, exit `code`, `message`, `seconds`, and once it is finished
+        `rewards` `[S][E]` of seeds and validation scenarios, each seed's `utility` and `violation`
+        where there are such, and what it is `ranked_by`.
 
         A file that is missing or damaged leaves the trial `open`; it is then done again.
         """
@@ -86,11 +91,17 @@ class Job:
         ended, scored = (record(run, f"{name}.json") for name in ("trial", "validation"))
         code, rewards = ended.get("code"), scored.get("values")
         found = {"state": "open", "code": code, "message": "", "rewards": None}
+        found |= {"utility": None, "violation": None, "ranked_by": None}
         if code == 0 and rewards is not None:
-            if _finite(rewards):
-                found |= {"state": "finished", "rewards": rewards}
+            names = ("utility", "violation")
+            more = {name: scored[name] for name in names if scored.get(name) is not None}
+            by = scored.get("ranked_by", ["reward"])
+            lost = [n for n, x in {"reward": rewards, **more}.items() if not _finite(x)]
+            if not lost:
+                found |= {"state": "finished", "rewards": rewards, "ranked_by": by, **more}
             else:
-                lost = {"code": Diverged.code, "message": "A reward is not a finite number."}
+                said = f"A {lost[0]} is not a finite number."
+                lost = {"code": Diverged.code, "message": said}
                 found |= {"state": "diverged", **lost}
         elif code:
             state = "diverged" if code == Diverged.code else "failed"
@@ -126,9 +137,9 @@ def record(run: RunFolder, name: str) -> dict[str, Any]:
     return {}
 
 
-def _finite(values: Sequence[Sequence[float | None]]) -> bool:
+def _finite(values: Any) -> bool:
     """Numbers that are not finite are null in JSON."""
-    return all(value is not None for row in values for value in row)
+    return all(map(_finite, values)) if isinstance(values, list) else values is not None
 
 
 def _seconds(run: RunFolder) -> float | None:

@@ -16,16 +16,7 @@ from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
 from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
 from descant.train.collect import AXIS, Worlds, collect, open_worlds
-
-
-class Verdict(NamedTuple):
-    """What a learner is worth on validation scenarios."""
-
-    value: Scalar
-    """Its reward, or what it has of the objective that it climbs instead."""
-    violation: Scalar | None = None
-    """Of constraints, in all; the less, the better, whatever the value. None where there are
-    none."""
+from descant.train.verdict import Verdict, ahead
 
 
 class Kept(NamedTuple):
@@ -190,15 +181,8 @@ def _told(plan: Plan, verdict: Verdict) -> dict[str, Scalar]:
 def better(kept: Kept, new: Kept) -> Kept:
     """The one that violates less, then the one with more, the older one of equals; what is not
     finite has none."""
-    value, last = new.verdict.value, kept.verdict.value
-    ahead = value > last
-    if new.verdict.violation is not None and kept.verdict.violation is not None:
-        less, as_much = (
-            new.verdict.violation < kept.verdict.violation,
-            new.verdict.violation == kept.verdict.violation,
-        )
-        ahead = less | (as_much & ahead)
-    wins = jnp.isfinite(value) & ((kept.iteration == 0) | ahead)
+    leads = (kept.iteration == 0) | ahead(new.verdict, kept.verdict)
+    wins = jnp.isfinite(new.verdict.value) & leads
     return jax.tree.map(lambda new, old: jnp.where(wins, new, old), new, kept)
 
 

@@ -16,10 +16,11 @@ from descant.core.types import PyTree
 from descant.train.checkpoint import flatten, restore
 from descant.train.devices import Devices, mesh, provide
 from descant.train.hosts import Team
-from descant.train.loop import SITES, Verdict, compile_period, everywhere, plan, start
+from descant.train.loop import SITES, compile_period, everywhere, plan, start
 from descant.train.settings import Settings
 from descant.train.signals import Stop
 from descant.train.trained import make, practice
+from descant.train.verdict import Verdict
 
 Judge = Callable[[PyTree], Verdict]
 """What a learner is worth on validation scenarios."""
