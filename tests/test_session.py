@@ -231,6 +231,7 @@ def test_other_settings_are_refused_with_their_difference(peace, descant):
 
 def test_settings_refused_at_the_start_bind_nobody(home, descant):
     """A slip costs one more try, not a --fresh."""
+    (home / "slip").mkdir()
     slip = descant(f"{SHORT} --run slip --train.rules nobody")
     assert slip.code == 2
     assert "no rule 'nobody'" in slip.err
@@ -238,6 +239,23 @@ def test_settings_refused_at_the_start_bind_nobody(home, descant):
     assert result.code == 0, result.err
     assert "rules = []" in (home / "slip" / "config.toml").read_text()
     assert "seed: 3 -> 0" in descant(f"{SHORT} --run slip").err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"{SHORT} --train.rules nobody", "no rule 'nobody'"),
+        (f"{SHORT} --devices 3", "devices"),
+        ("train matrix localised", "'matrix' has no network"),
+        ("train voter localised --domain.agents 3 --train.steps 2", "whole episodes of 50 ticks"),
+    ],
+)
+def test_what_is_refused_before_it_learns_leaves_no_folder(home, descant, line, said):
+    """Whether it is refused while things are built, or only as they are compiled; those above the
+    folder that were not there go with it."""
+    refused = descant(f"{line} --run new/er/run")
+    assert refused.code == 2 and said in refused.err, refused.err
+    assert not (home / "new").exists()
 
 
 def test_fresh_starts_over_and_leaves_foreign_files(peace, copy, descant):

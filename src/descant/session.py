@@ -4,7 +4,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,8 +125,8 @@ def _lead(
     stop: Stop,
 ) -> Result:
     """The whole run, as the process that holds its folder."""
-    run.create()
-    with run.lock():
+    made = run.create()
+    with run.lock(), _withdrawn(run, made):
         _refuse_foreign(run)
         if fresh:
             _clear(run)
@@ -148,6 +149,17 @@ def _lead(
             return Result("already-finished", evaluation=_evaluation(run, settings))
         team.part()
         return _conclude(run, settings, console)
+
+
+@contextmanager
+def _withdrawn(run: RunFolder, made: Sequence[Path]) -> Iterator[None]:
+    """A run that is refused before it has learnt anything leaves no folder that was not there."""
+    try:
+        yield
+    except (UserError, PlaceError):
+        if made and not _begun(run):
+            run.withdraw(made, [run.config, run.run])
+        raise
 
 
 def _follow(settings: Settings, devices: Devices, team: Team, stop: Stop) -> Result:

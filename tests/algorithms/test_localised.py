@@ -1,7 +1,7 @@
 """What localised learns from, against exact gradients of networks that can be solved."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -13,8 +13,8 @@ import pytest
 from descant.algorithms import localised
 from descant.core.errors import UserError
 from descant.core.graph import Graph
-from descant.domains import epidemic, pistonball, traffic, voter
-from descant.domains.tables.world import tables
+from descant.domains import epidemic, pistonball, traffic, voter, wireless
+from descant.domains.tables.world import Tables, tables
 from descant.evaluate.enumerated import enumerate_network
 from descant.ops import graphs, occupancy
 from descant.ops.networked import State, states_of, world
@@ -49,6 +49,14 @@ DOMAINS = {
     "tables": SimpleNamespace(network=tables(graphs.line(AGENTS), coupling=1.0, sharp=2.0, seed=1)),
     "epidemic": epidemic.make(EPIDEMIC),
 }
+
+
+class Queues(Tables):
+    """The same laws, of a network that says that its states are lengths."""
+
+    @property
+    def ordered(self):
+        return True
 
 
 def domain(name, objective=MIXED):
@@ -376,12 +384,51 @@ def test_networks_and_their_critics_come_near_the_best_too():
     assert most - value < 0.05 * abs(most) and value > first
 
 
+def test_critics_begin_differently_in_every_seed():
+    """Side by side as in training, and the same again for the same seed."""
+    made = voter.make(voter.Config(agents=3, horizon=4))
+    config = localised.Config(critic="neural", hidden=4, depth=1)
+    program = plan(localised.make(config, made), made.env, rollouts=2, steps=0, iterations=1)
+    one, again, other = (start(program, seed, 2)[0].learner.credit[0].net for seed in (0, 0, 1))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for drawn, elsewhere in zip(
+        (one.names, *one.body.weights), (other.names, *other.body.weights), strict=True
+    ):
+        assert np.all(np.asarray(drawn[0]) != np.asarray(drawn[1]))
+        assert np.all(np.asarray(drawn) != np.asarray(elsewhere))
+
+
 def test_points_take_no_tables():
     made = traffic.make(traffic.Config(rows=2, columns=2))
     with pytest.raises(UserError, match=r"algorithm\.net: states of 'traffic' are points"):
         localised.make(localised.Config(net="table"), made)
     with pytest.raises(UserError, match=r"algorithm\.critic: 'td' counts states"):
         localised.make(localised.Config(critic="td"), made)
+
+
+@pytest.mark.parametrize("model", ["polynomial", "kernel"])
+def test_models_of_laws_want_states_in_an_order(model):
+    """Queues, heights and any two states have one; packets that wait have none, unless a network
+    says that its states do."""
+    config = localised.Config(occupancy=model)
+    told = wireless.make(wireless.Config(rows=2, columns=2))
+    said = rf"algorithm.occupancy: '{model}' is for .* 4 of 'wireless' .* 'batch' or 'restart'"
+    with pytest.raises(UserError, match=said):
+        localised.make(config, told)
+    three = replace(domain("tables", None), name="three")
+    network = tables(graphs.line(AGENTS), states=3, coupling=1.0, seed=1)
+    with pytest.raises(UserError, match="the 3 of 'three'"):
+        localised.make(config, replace(three, network=network, env=world(network, TICKS)))
+    queues = Queues(**{field.name: getattr(network, field.name) for field in fields(network)})
+    localised.make(config, replace(three, network=queues, env=world(queues, TICKS)))
+    for made in (
+        voter.make(voter.Config(agents=3)),
+        epidemic.make(EPIDEMIC),
+        traffic.make(traffic.Config(rows=2, columns=2)),
+        pistonball.make(pistonball.Config(agents=5)),
+    ):
+        localised.make(config, made)
 
 
 def test_halves_and_cuts():

@@ -26,7 +26,7 @@ def signal(given, advantage=None):
 
 
 def apply(link, before, given):
-    return link(before, given, PROGRESS, link.init())
+    return link(before, given, PROGRESS, link.init(jax.random.key(0)))
 
 
 def test_gae_of_each_scenario_goes_to_all_its_agents(given):
@@ -106,7 +106,7 @@ def test_chains_are_flat():
     assert isinstance(nested, Chain)
     assert nested.links == (*links, guide)
     assert dict(nested.probes) == {"slope": len}
-    assert len(nested.init()) == 3
+    assert len(nested.init(jax.random.key(0))) == 3
 
 
 def test_an_agent_s_own_reward_makes_its_own_advantage(given):

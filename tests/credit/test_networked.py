@@ -1,5 +1,6 @@
 """Links against plain loops over agents, ticks and distances."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def test_a_chain_counts_what_follows_nearby_from_when_it_can_be_felt(radius):
     reward = np.random.default_rng(1).normal(size=(TICKS, SCENARIOS, 5)).astype(np.float32)
     some = rollout(ticks=TICKS, scenarios=SCENARIOS)
     given = Signal(some.reward, jnp.asarray(reward), some.value)
-    signal, state = links(given, some, jnp.float32(0), links.init())
+    signal, state = links(given, some, jnp.float32(0), links.init(jax.random.key(0)))
     assert state == ((), (), ())
     weighed = DISCOUNT ** np.arange(TICKS)[:, None, None] * reward
     total = np.zeros_like(reward)

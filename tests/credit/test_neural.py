@@ -33,7 +33,9 @@ def judged(walk, radius, **options):
     neural = link(radius, **options)
     part = jax.tree.map(lambda x: x[:, :500], replace(rolled(walk), context=()))
     signal = Signal(part.reward, walk.reward[:, :500], part.value)
-    after, state = jax.jit(lambda s: neural(signal, part, jnp.float32(0), s))(neural.init())
+    after, state = jax.jit(lambda s: neural(signal, part, jnp.float32(0), s))(
+        neural.init(jax.random.key(0))
+    )
     return undiscounted(after.advantage), state
 
 

@@ -162,7 +162,7 @@ def test_parts_add_up_to_the_gradient_of_the_loss(guidance):
 
     def loss(actor):
         zero = jnp.float32(0)
-        start = algorithm.credit.init()
+        start = algorithm.credit.init(jax.random.key(0))
         signal = Signal(at_policy.reward, jnp.zeros_like(given.log_prob), at_policy.value)
         signal, _ = algorithm.credit(signal, at_policy, zero, start)
         advantage = signal.advantage.reshape(-1, signal.advantage.shape[-1])

@@ -38,6 +38,30 @@ def test_a_file_is_no_run_folder(tmp_path):
         RunFolder(tmp_path / "a" / "b").create()
 
 
+def test_what_was_made_is_told_and_taken_back(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "a" / "b")
+    (tmp_path / "runs").mkdir()
+    made = folder.create()
+    assert made == [tmp_path / "runs" / "a" / "b", tmp_path / "runs" / "a"]
+    assert folder.create() == []
+    with folder.lock():
+        folder.write_text("config.toml", "x")
+        folder.withdraw(made, [folder.config, folder.run])
+    assert list(tmp_path.rglob("*")) == [tmp_path / "runs"]
+
+
+def test_where_anything_else_lies_all_of_it_stays(run, tmp_path):
+    made = [run.path, run.path.parent]
+    run.write_text("config.toml", "x")
+    run.write_text("notes.txt", "mine")
+    before = sorted(tmp_path.rglob("*"))
+    run.withdraw(made, [run.config])
+    assert sorted(tmp_path.rglob("*")) == before
+    (run.path / "notes.txt").rename(run.path.parent / "notes.txt")
+    run.withdraw(made, [run.config])
+    assert sorted(tmp_path.rglob("*")) == [run.path.parent, run.path.parent / "notes.txt"]
+
+
 # Records.
 
 

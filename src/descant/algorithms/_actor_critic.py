@@ -182,7 +182,7 @@ class ActorCritic(AbstractAlgorithm):
             critic=critic,
             actor_state=self.ascent.init(actor),
             critic_state=adam(self.fit.norm).init(critic),
-            credit=self.credit.init(),
+            credit=self.credit.init(jax.random.fold_in(key, 3)),
             values=moments.start(),
             evidence=() if self.weigher is None else self.weigher.init(),
             actions=() if self.actions is None else self.actions.init(jax.random.fold_in(key, 2)),

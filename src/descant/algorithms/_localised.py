@@ -118,12 +118,12 @@ class Localised(AbstractAlgorithm):
         return self.objective, self.constraint
 
     def init(self, key: Key) -> Learner:
-        actor_key, chains_key = jax.random.split(key)
+        actor_key, chains_key, credit_key = jax.random.split(key, 3)
         actor, agents = self.actors.init(actor_key), self.actors.window.graph.agents
         return Learner(
             actor=actor,
             moments=ADAM.init(actor),
-            credit=self.credit.init(),
+            credit=self.credit.init(credit_key),
             # Of the size of a world only where it must be: shared tables go anywhere.
             prices=jnp.zeros((agents if self.constraint is not None else 0,)),
             visits=self.actors.nothing() if self.memory else None,
@@ -377,8 +377,19 @@ def _counting(config: Config, network: AbstractNetwork, radius: int) -> Abstract
     return Advantages(near, *sizes, discount, config.sweeps, config.trace)
 
 
-def density(config: Config) -> Callable[[Float[Array, "N S"]], Float[Array, "N S"]] | None:
-    """The model of the law of states that settings ask for."""
+def density(
+    config: Config, network: AbstractSystem, name: str
+) -> Callable[[Float[Array, "N S"]], Float[Array, "N S"]] | None:
+    """The model of the law of states that settings ask for on a network of this name.
+
+    Raises:
+        UserError: its states have no order.
+    """
+    if config.occupancy in ("polynomial", "kernel") and not network.ordered:
+        raise UserError(
+            f"algorithm.occupancy: {config.occupancy!r} is for states in an order, as queues are, "
+            f"and the {network.states} of {name!r} have none; expected 'batch' or 'restart'."
+        )
     if config.occupancy == "polynomial":
         return partial(occupancy.polynomial, degree=config.degree)
     if config.occupancy == "kernel":

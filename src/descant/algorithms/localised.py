@@ -195,7 +195,7 @@ def make(config: Config, domain: Domain) -> Localised:
         credit=chain(critic(config, network), near, *baseline),
         actors=choosers,
         restarts=Restarts(domain.env, config.chains, config.discount) if restart else None,
-        density=density(config),
+        density=density(config, network, domain.name),
         horizon=domain.env.spec.horizon,
         discount=config.discount,
         split=config.split,

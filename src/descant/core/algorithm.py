@@ -138,8 +138,8 @@ class AbstractCredit(eqx.Module):
         """What the collector must measure for this link, by name."""
         return {}
 
-    def init(self) -> PyTree:
-        """Running statistics before the first update."""
+    def init(self, key: Key) -> PyTree:
+        """Running statistics, or what is learnt, before the first update."""
         return ()
 
     @abc.abstractmethod

@@ -94,6 +94,13 @@ class AbstractSystem(eqx.Module):
     def width(self) -> int:
         """F: numbers that say an agent's state."""
 
+    @property
+    def ordered(self) -> bool:
+        """Whether states, or the cells that they are sorted into, lie in an order, as queues and
+        heights do, so that those side by side are much alike. Two always do; a network of more says
+        so where it is true."""
+        return self.states <= 2
+
     @abc.abstractmethod
     def first(self, key: Key) -> Local:
         """Draw first states."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from descant.core.algorithm import AbstractCredit, Probe, Schedule
-from descant.core.types import Number, PyTree, Rollout, Scalar, Signal
+from descant.core.types import Key, Number, PyTree, Rollout, Scalar, Signal
 from descant.ops import moments
 from descant.ops.guidance import blend
 from descant.ops.losses import masked_moments
@@ -26,8 +26,9 @@ class Chain(AbstractCredit):
         """What all links need."""
         return {name: probe for link in self.links for name, probe in link.probes.items()}
 
-    def init(self) -> PyTree:
-        return tuple(link.init() for link in self.links)
+    def init(self, key: Key) -> PyTree:
+        keys = jax.random.split(key, len(self.links))
+        return tuple(link.init(key) for link, key in zip(self.links, keys, strict=True))
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
@@ -161,7 +162,7 @@ class Guide(AbstractCredit):
         """The slope of each agent's action."""
         return {"slope": self.slope}
 
-    def init(self) -> PyTree:
+    def init(self, key: Key) -> PyTree:
         return moments.start()
 
     def __call__(

@@ -47,8 +47,8 @@ class Neural(AbstractCredit):
     """Of the optimiser, each on all of a rollout."""
     rate: float = eqx.field(static=True)
 
-    def init(self) -> State:
-        net = self.make(jax.random.key(0))
+    def init(self, key: Key) -> State:
+        net = self.make(key)
         return State(net, self._adam.init(net))
 
     def __call__(

@@ -11,7 +11,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,11 @@ class RunFolder:
         """The page to look at."""
         return self.path / "report.html"
 
-    def create(self) -> None:
+    def create(self) -> list[Path]:
         """Make the folder; one that exists is fine.
+
+        Returns:
+            What was made: the folder and those above it that were missing, the deepest first.
 
         Raises:
             UserError: there is a file of that name.
@@ -84,8 +87,26 @@ class RunFolder:
             raise UserError(
                 f"The run folder {self.path} is a file; expected a folder or a new name."
             )
+        missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
         with explained(f"Making the run folder {self.path}", Path()):
             self.storage.make(self.path)
+        return missing
+
+    def withdraw(self, made: Sequence[Path], files: Sequence[Path]) -> None:
+        """Take back folders that `create` made, and those of our `files` that are there; to be
+        called with the lock held. Where anything else lies in the folder, all of it stays.
+
+        What cannot be removed stays, too: whoever gives up has something else to tell.
+        """
+        with suppress(OSError):
+            ours = {"lock", *(path.name for path in files)}
+            if not set(self.storage.names(self.path)) <= ours:
+                return
+            for path in (*files, self.path / "lock"):
+                path.unlink(missing_ok=True)
+            # A folder that somebody has put something into by now does not go.
+            for folder in made:
+                self.storage.call(os.rmdir, folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

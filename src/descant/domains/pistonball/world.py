@@ -70,6 +70,10 @@ class Pistonball(AbstractSystem):
     def width(self) -> int:
         return UNITS.shape[1]
 
+    @property
+    def ordered(self) -> bool:
+        return True
+
     def first(self, key: Key) -> Float[Array, "N F"]:
         """Pistons anywhere in their lower part, the ball at rest at the right end."""
         height_key, place_key = jax.random.split(key)

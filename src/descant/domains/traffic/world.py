@@ -54,6 +54,10 @@ class Traffic(AbstractSystem):
     def width(self) -> int:
         return len(HEADINGS) + 2
 
+    @property
+    def ordered(self) -> bool:
+        return True
+
     def first(self, key: Key) -> Float[Array, "N F"]:
         """Up to a quarter of each queue, any phase."""
         queue_key, phase_key = jax.random.split(key)
