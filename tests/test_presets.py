@@ -87,6 +87,7 @@ def test_points_on_a_graph_have_settings_for_whoever_learns_there(domain, preset
     if algorithm == "localised":
         assert known["algorithm.sharing"] == "shared" and known["algorithm.discount"] == 0.97
         assert ("algorithm.entropy" in changed) == (preset == "pistons")
+        assert ("algorithm.critic" in changed) == (preset == "signals")
     elif algorithm == "iql":
         assert not changed
     else:

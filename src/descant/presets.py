@@ -268,9 +268,8 @@ def _battle(settings: Settings) -> dict[str, Any]:
 
 def _signals(settings: Settings) -> dict[str, Any]:
     """Queues grow for longer than ten ticks."""
-    return {"train.rollouts": 16, "train.iterations": 200, "train.period": 20} | _near(
-        settings, base={"net": "mlp", "discount": 0.97}
-    )
+    values = {"train.rollouts": 16, "train.iterations": 200, "train.period": 20}
+    return values | _near(settings, base={"net": "mlp", "discount": 0.97}, critic="gae")
 
 
 def _pistons(settings: Settings) -> dict[str, Any]:

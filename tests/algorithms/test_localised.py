@@ -465,6 +465,7 @@ def test_what_cannot_work_is_refused():
         with pytest.raises(UserError, match="objective 'Own'"):
             localised.make(localised.Config(), domain("tables", team))
     for field, value in {
+        "entropy": -1.0,
         "credit_radius": -1,
         "view": -1,
         "discount": 1.0,
