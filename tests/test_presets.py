@@ -76,3 +76,21 @@ def test_small_worlds_have_settings_for_whoever_learns_by_proximal_ascent(
         assert known[f"{prefix}.hidden"] == flatten(resolve(domain, algorithm))[f"{prefix}.hidden"]
     else:
         assert known[f"{prefix}.net"] == ("mlp" if preset == "spread" else "gru")
+
+
+@pytest.mark.parametrize(("domain", "preset"), [("traffic", "signals"), ("pistonball", "pistons")])
+@pytest.mark.parametrize("algorithm", ["localised", "mappo", "maipg", "coma", "iql"])
+def test_points_on_a_graph_have_settings_for_whoever_learns_there(domain, preset, algorithm):
+    known, plain = (flatten(resolve(domain, algorithm, names)) for names in ((preset,), ()))
+    assert known["train.rollouts"] == 16
+    changed = {name for name in known if known[name] != plain[name] and name[:5] != "train"}
+    if algorithm == "localised":
+        assert known["algorithm.sharing"] == "shared" and known["algorithm.discount"] == 0.97
+        assert ("algorithm.entropy" in changed) == (preset == "pistons")
+        assert ("algorithm.critic" in changed) == (preset == "signals")
+    elif algorithm == "iql":
+        assert not changed
+    else:
+        prefix = "algorithm" if algorithm == "mappo" else "algorithm.base"
+        assert known[f"{prefix}.net"] == "mlp"
+        assert known[f"{prefix}.discount"] == (0.97 if preset == "signals" else 0.99)

@@ -266,11 +266,37 @@ def _battle(settings: Settings) -> dict[str, Any]:
     )
 
 
+def _signals(settings: Settings) -> dict[str, Any]:
+    """Queues grow for longer than ten ticks."""
+    values = {"train.rollouts": 16, "train.iterations": 200, "train.period": 20}
+    return values | _near(settings, base={"net": "mlp", "discount": 0.97}, critic="gae")
+
+
+def _pistons(settings: Settings) -> dict[str, Any]:
+    """Pistons that are decided before the ball has come to them never learn what to do with it."""
+    iterations = 60 if settings.algorithm_name == "localised" else 200
+    values = {"train.rollouts": 16, "train.iterations": iterations, "train.period": 20}
+    return values | _near(settings, base={"net": "mlp"}, entropy=1.0)
+
+
+def _near(settings: Settings, base: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """Agents of a network that are alike, and learn from what follows over some 30 ticks; `base`
+    is for those that nest MAPPO."""
+    if settings.algorithm_name != "localised":
+        return _known(settings, _base(settings, **base))
+    alike = {"sharing": "shared", "view": 1, "credit_radius": 1, "rate": 0.01, "discount": 0.97}
+    return {f"algorithm.{name}": value for name, value in (alike | values).items()}
+
+
 def _proximal(settings: Settings, **values: Any) -> dict[str, Any]:
     """Values of MAPPO and all that nest it, with four passes over all ticks; other algorithms keep
     theirs."""
-    named = _base(settings, epochs=4, critic_epochs=4, minibatches=0, **values)
-    return named if named.keys() <= flatten(settings).keys() else {}
+    return _known(settings, _base(settings, epochs=4, critic_epochs=4, minibatches=0, **values))
+
+
+def _known(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:
+    """Values that the algorithm has, or none of them."""
+    return values if values.keys() <= flatten(settings).keys() else {}
 
 
 PRESETS: dict[str, Preset] = {
@@ -313,5 +339,15 @@ PRESETS: dict[str, Preset] = {
         summary="SMAX battles (extra jaxmarl): 1.5 million ticks, units that remember",
         domain="jaxmarl",
         values=_battle,
+    ),
+    "signals": Preset(
+        summary="Signals on a grid that learn alike from what is near: 384,000 ticks",
+        domain="traffic",
+        values=_signals,
+    ),
+    "pistons": Preset(
+        summary="Pistons that learn alike and are not decided too early: 96,000 ticks",
+        domain="pistonball",
+        values=_pistons,
     ),
 }

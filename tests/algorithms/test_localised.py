@@ -18,6 +18,7 @@ from descant.domains.tables.world import Tables, tables
 from descant.evaluate.enumerated import enumerate_network
 from descant.ops import graphs, occupancy
 from descant.ops.networked import State, states_of, world
+from descant.ops.policies import entropy
 from descant.ops.utility import (
     Entropy,
     Imitation,
@@ -343,6 +344,15 @@ def test_networks_of_the_own_state_are_tables_of_it_with_other_parameters(one, s
     pairs = zip(jax.tree.leaves(slope), jax.tree.leaves(pulled), strict=True)
     for a, b in pairs:
         np.testing.assert_allclose(a, b / count, atol=1e-6)
+    spread = nets.actors.spread(net, one.rollout, ticks)
+    pulled = jax.vjp(listed, net)[1](every.spread(flat, one.rollout, ticks).logits)[0]
+    for a, b in zip(jax.tree.leaves(spread), jax.tree.leaves(pulled), strict=True):
+        np.testing.assert_allclose(a, b / count, atol=1e-6)
+    # The same as the slope of the mean entropy of tables by differentiation.
+    visits = every.visits(flat, seen, ticks)
+    mean = jax.grad(lambda logits: jnp.sum(visits * entropy(jax.nn.log_softmax(logits))))
+    found = every.spread(flat, one.rollout, ticks).logits
+    np.testing.assert_allclose(found, mean(flat.logits), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +364,7 @@ def test_networks_of_the_own_state_are_tables_of_it_with_other_parameters(one, s
         ),
         (
             lambda: pistonball.make(pistonball.Config(agents=5, entropy=2.0, horizon=6)),
-            {"occupancy": "kernel", "sharing": "shared", "split": True},
+            {"critic": "gae", "occupancy": "kernel", "sharing": "shared", "split": True},
         ),
         (
             lambda: voter.make(voter.Config(agents=5, horizon=6)),
@@ -455,6 +465,7 @@ def test_what_cannot_work_is_refused():
         with pytest.raises(UserError, match="objective 'Own'"):
             localised.make(localised.Config(), domain("tables", team))
     for field, value in {
+        "entropy": -1.0,
         "credit_radius": -1,
         "view": -1,
         "discount": 1.0,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from descant.core.types import Signal
-from descant.credit.neural import Neural
+from descant.credit import neural
+from descant.credit.neural import Foresight, Neural
 from descant.domains.tables.world import tables
 from descant.nets.around import worth
 from descant.nets.table import Window
@@ -30,11 +31,11 @@ def link(radius, **options):
 
 def judged(walk, radius, **options):
     """What is said of a part of a walk, and the link's state after it."""
-    neural = link(radius, **options)
+    judging = link(radius, **options)
     part = jax.tree.map(lambda x: x[:, :500], replace(rolled(walk), context=()))
     signal = Signal(part.reward, walk.reward[:, :500], part.value)
-    after, state = jax.jit(lambda s: neural(signal, part, jnp.float32(0), s))(
-        neural.init(jax.random.key(0))
+    after, state = jax.jit(lambda s: judging(signal, part, jnp.float32(0), s))(
+        judging.init(jax.random.key(0))
     )
     return undiscounted(after.advantage), state
 
@@ -63,6 +64,43 @@ def test_targets_of_one_step_and_of_all(mixing):
     whole = link(0, trace=1.0, steps=1)._targets(value, reward)
     np.testing.assert_allclose(one.ravel(), [1 + 0.6 * 20, 2 + 0.6 * 30], rtol=1e-5)
     np.testing.assert_allclose(whole.ravel(), [1 + 0.6 * (2 + 0.6 * 30), 2 + 0.6 * 30], rtol=1e-5)
+
+
+def foresight(radius, **options):
+    window = Window(graphs.line(AGENTS), 2, radius)
+    make = partial(worth, window=window, told=1, hidden=32, depth=1)
+    return Foresight(make=make, width=1, discount=DISCOUNT, rate=1e-2, **options)
+
+
+def test_values_of_states_tend_to_the_mean_of_what_follows(mixing):
+    """With all in sight that is known exactly; what is left of returns knows no state."""
+    whole, joint = mixing.whole, mixing.joint
+    exact = np.einsum("xu,nxu->nx", joint.policy, whole.action_values(joint, REWARD))
+    truth = exact[:, mixing.places[0]].transpose(1, 2, 0)[:, :500]
+    link = foresight(2, trace=1.0, steps=600)
+    part = jax.tree.map(lambda x: x[:, :500], replace(rolled(mixing), context=()))
+    signal = Signal(part.reward, mixing.reward[:, :500], part.value)
+    start = link.init(jax.random.key(0))
+    first, state = jax.jit(lambda s: link(signal, part, jnp.float32(0), s))(start)
+    second, _ = jax.jit(lambda s: link(signal, part, jnp.float32(0), s))(state)
+    unit = np.sqrt(np.mean(np.square(signal.advantage))) / (1 - DISCOUNT)
+    values = unit * neural.judged(state.net, part.observation.local[..., :1])
+    assert np.all(explained(values[:10], truth[:10]) > 0.95)
+    before, after = (undiscounted(x.advantage)[:10] for x in (first, second))
+    assert np.all(after.var(axis=(0, 1)) < 0.9 * before.var(axis=(0, 1)))
+    assert abs(after.mean()) < 0.05 * after.std() < abs(before.mean())
+
+
+def test_advantages_of_one_step_and_of_all():
+    """By hand on three ticks; of the last one nothing is known."""
+    reward = jnp.array([1.0, 2.0, 4.0]).reshape(3, 1, 1)
+    value = jnp.array([10.0, 20.0, 30.0]).reshape(3, 1, 1)
+    one = foresight(0, trace=0.0, steps=1)._advantages(value, reward)
+    whole = foresight(0, trace=1.0, steps=1)._advantages(value, reward)
+    np.testing.assert_allclose(one.ravel(), [1 + 0.6 * 20 - 10, 2 + 0.6 * 30 - 20], rtol=1e-5)
+    np.testing.assert_allclose(
+        whole.ravel(), [1 + 0.6 * (2 + 0.6 * 30) - 10, 2 + 0.6 * 30 - 20], rtol=1e-5
+    )
 
 
 def test_who_is_not_there_or_far_away_is_never_read():

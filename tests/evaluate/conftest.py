@@ -4,7 +4,7 @@ import pytest
 
 from descant import session
 from descant.algorithms import localised
-from descant.domains import voter
+from descant.domains import traffic, voter
 from descant.train.config import Train
 from descant.train.settings import Settings
 
@@ -33,3 +33,20 @@ def voters(tmp_path_factory):
     )
     result = session.train(settings, folder)
     return SimpleNamespace(folder=folder, evaluation=result.evaluation)
+
+
+@pytest.fixture(scope="session")
+def junctions(tmp_path_factory):
+    """A run on a network whose states are points."""
+    folder = tmp_path_factory.mktemp("run") / "junctions"
+    settings = Settings(
+        domain_name="traffic",
+        algorithm_name="localised",
+        domain=traffic.Config(rows=2, columns=2, horizon=5),
+        algorithm=localised.Config(hidden=4, rate=0.1),
+        train=Train(iterations=2, rollouts=2, validation=1, scenarios=2, rules=("random",)),
+        seed=0,
+        seeds=1,
+    )
+    session.train(settings, folder)
+    return SimpleNamespace(folder=folder)

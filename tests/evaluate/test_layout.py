@@ -43,6 +43,11 @@ def test_lattices_stand_in_rows_and_columns():
         assert (len(edges) < len(graph.edges)) == (maker is graphs.torus)
 
 
+def test_lines_run_from_left_to_right():
+    place, edges = layout(graphs.line(5))
+    assert place.tolist() == [[0, 0], [0.25, 0], [0.5, 0], [0.75, 0], [1, 0]] and len(edges) == 4
+
+
 def test_rings_are_round_and_trees_keep_distances():
     place, _ = layout(graphs.ring(24))
     radius = np.linalg.norm(place - place.mean(axis=0), axis=1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from descant.algorithms import localised
+from descant.evaluate.episodes import Decided
 from descant.evaluate.networks import MOST, shown
 from descant.evaluate.objectives import occupied
 from descant.evaluate.session import evaluate_run
@@ -41,16 +42,40 @@ def test_fitted_critics_hear_what_they_read(voters):
 def test_the_picture_is_of_the_policies_before_and_after(voters):
     trained, found = load_trained(voters.folder), voters.evaluation["network"]["picture"]
     assert found["exact"] and np.shape(found["place"]) == (6, 2) and len(found["edges"]) == 6
+    assert found["quantity"] == "Time in states other than 0"
     before, after = occupied(trained, [trained.untrained(), trained.policy()], KEYS)
     assert before.occupancy[:, :, 1].sum(axis=1) == pytest.approx(0.5)
     for name, here in (("before", before), ("after", after)):
         states = here.occupancy[:, 1].sum(axis=1)
-        np.testing.assert_allclose(found[name]["states"], states, atol=1e-6)
+        np.testing.assert_allclose(found[name]["quantity"], states, atol=1e-6)
         pushes = here.occupancy[:, :, 1].sum(axis=1)
         np.testing.assert_allclose(found[name]["actions"], pushes, atol=1e-6)
     assert np.mean(found["after"]["utility"]) == pytest.approx(
         voters.evaluation["objective"]["values"][0], abs=1e-5
     )
+
+
+def test_of_points_the_picture_has_the_mean_of_what_the_network_names(junctions):
+    """How full each junction is, as a plain loop over the held-out episodes has it."""
+    trained = load_trained(junctions.folder)
+    found = shown(trained, occupied(trained, [trained.policy()], KEYS), KEYS)
+    network, env = trained.domain.network, trained.domain.env
+    assert found is not None and network is not None
+    assert found["picture"]["quantity"] == network.quantity.name == "How full a junction is"
+    for when, policy in (("before", trained.untrained()), ("after", trained.policy())):
+        rule, total, weight = Decided(policy, "act"), np.zeros(4), 0.0
+        for key in KEYS:
+            reset_key, run_key = jax.random.split(key)
+            state, observation = env.reset(reset_key)
+            for tick, drawn in enumerate(jax.random.split(run_key, env.spec.horizon)):
+                full = np.asarray(state.local)[:, :4].mean(axis=1) / network.config.capacity
+                total, weight = total + 0.9**tick * full, weight + 0.9**tick
+                act_key, step_key = jax.random.split(drawn)
+                state, step = env.step(step_key, state, rule(state, observation, act_key))
+                observation = step.observation
+        np.testing.assert_allclose(found["picture"][when]["quantity"], total / weight, atol=1e-5)
+    said = (junctions.folder / "report.html").read_text()
+    assert "How full a junction is, after training" in said and "There is no drawing" not in said
 
 
 def test_a_seed_starts_from_the_learner_that_training_starts_from(voters):

@@ -264,10 +264,11 @@ NETWORK = {
     ],
     "picture": {
         "exact": False,
+        "quantity": "Share of time asleep",
         "place": [[0, 0], [1, 0.5], [0.5, 0.2]],
         "edges": [[0, 1], [1, 2]],
-        "before": {"states": [0.1, 0.2, 0.3], "actions": [0, 0, 0]},
-        "after": {"states": [0.4, 0.5, 0.6], "actions": [1, 1, 1]},
+        "before": {"quantity": [0.1, 0.2, 0.3], "actions": [0, 0, 0]},
+        "after": {"quantity": [0.4, 0.5, 0.6], "actions": [1, 1, 1]},
     },
 }
 CONSTRAINT = {"total": 0.5, "worst": 0.25, "share": 2 / 3, "exact": False}
@@ -285,7 +286,7 @@ def test_a_network_shows_what_agents_hear_where_they_are_and_what_they_violate(f
     assert "Bold: the radii of this run (policy 0, credit 1)." in text
     # 100 ticks of 4/3 others, four bytes each.
     assert '<strong>133 <span class="aside">533 B</span></strong>' in text
-    assert "Time in states other than 0 before training: from 0.100 to 0.300" in text
+    assert "Share of time asleep before training: from 0.100 to 0.300" in text
     assert "empty 0.100, full 0.600" in text and "Edges that lead around are left out." in text
     assert "Utility, before" not in text
 
@@ -308,7 +309,7 @@ def test_a_graph_that_cannot_be_drawn_is_not(fabricate, tmp_path, picture):
 
 
 def test_odd_numbers_of_agents_are_left_out(fabricate, tmp_path):
-    odd = NETWORK["picture"] | {"before": {"states": [1, None, 2], HOSTILE: [1, 2, 3]}}
+    odd = NETWORK["picture"] | {"before": {"quantity": [1, None, 2], HOSTILE: [1, 2, 3]}}
     text, _ = report([networked(fabricate("a", iterations=2), picture=odd)], tmp_path)
     assert "empty" not in text[text.index("<h2>Network</h2>") :].split("</section>")[0]
     for changes in ({"within": [1, 2]}, {"radii": None}, {"agents": "x"}, {"samples": None}):

@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from builders import domain_or_skip
 from descant.core import discovery
-from descant.core.network import Reach
+from descant.core.network import Quantity, Reach
 from descant.domains import traffic
+from descant.domains.traffic.world import Traffic
 from descant.domains.voter.world import Voter, voters
 from descant.ops import graphs
 from descant.testing.networks import check_network
@@ -76,3 +78,16 @@ def test_points_that_read_from_farther_away_than_they_say_are_named(kind):
     reach = replace(network.reach, **{kind: 0})
     with pytest.raises(AssertionError, match=f"move reads {kind} beyond reach.{kind} = 0"):
         check_network(replace(network, reach=reach))
+
+
+def test_levels_of_what_is_drawn_that_are_not_one_of_each_cell_are_named():
+    class Coarse(Traffic):
+        @property
+        def quantity(self):
+            return Quantity("How full a junction is", np.linspace(0, 1, 3))
+
+    network = traffic.make(traffic.Config(rows=1, columns=2)).network
+    assert network is not None
+    coarse = Coarse(**{name: getattr(network, name) for name in network.__dataclass_fields__})
+    with pytest.raises(AssertionError, match=r"quantity.levels must be \[S\], got \[3\]"):
+        check_network(coarse)

@@ -29,7 +29,7 @@ from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.core.utility import AbstractObjective
 from descant.credit.critics import Additive, Advantages, Tables
 from descant.credit.networked import Ahead, Nearby
-from descant.credit.neural import Neural
+from descant.credit.neural import Foresight, Neural
 from descant.nets.around import worth
 from descant.nets.policy import Independent
 from descant.nets.table import MOST, Window
@@ -82,6 +82,8 @@ class Localised(AbstractAlgorithm):
     credit: AbstractCredit
     """From shadow rewards to what an action is given credit for."""
     rate: Schedule
+    bonus: Schedule | None
+    """Weight of the entropy of choices."""
     actors: AbstractActors
     restarts: Restarts | None
     """Where occupancies are estimated from worlds of their own."""
@@ -178,9 +180,14 @@ class Localised(AbstractAlgorithm):
         self, learner: Learner, rollout: Rollout, shadow: Float[Array, "N S A"], progress: Scalar
     ) -> tuple[PyTree, PyTree]:
         r"""The estimate of $N \nabla_{\theta_i} F$ by a rollout, given shadow rewards, and the
-        state of the credit chain; of one actor for all, $\nabla_\theta F$."""
+        state of the credit chain; of one actor for all, $\nabla_\theta F$. The bonus is in it."""
         weight, credit = self._weight(learner, rollout, shadow, progress)
-        return self.actors.slope(learner.actor, rollout, weight), credit
+        slope = self.actors.slope(learner.actor, rollout, weight)
+        if self.bonus is None:
+            return slope, credit
+        ticks = self.bonus(progress) * occupancy.tick_weights(self.discount, self.horizon)
+        spread = self.actors.spread(learner.actor, rollout, ticks)
+        return jax.tree.map(jnp.add, slope, spread), credit
 
     def occupancy(self, learner: Learner, rollout: Rollout) -> Float[Array, "N S A"]:
         """Occupancies as a rollout's shares of time have them; each agent's sums to one."""
@@ -329,25 +336,31 @@ def critic(config: Config, network: AbstractSystem) -> AbstractCredit:
     discount, radius = config.discount, config.read
     if radius is None:
         return Ahead(discount=discount)
-    if config.critic == "neural":
-        told = network.width + network.actions
-        window = Window(network.graph, network.states, radius)
-        sizes = {"hidden": config.hidden, "depth": config.depth}
-        return Neural(
-            make=lambda key: worth(key, window, told, **sizes),
-            width=network.width,
-            actions=network.actions,
-            discount=discount,
-            trace=config.trace,
-            steps=config.sweeps,
-            rate=config.critic_rate,
-        )
-    if not isinstance(network, AbstractNetwork):
+    counted = isinstance(network, AbstractNetwork)
+    if config.critic == "neural" or (config.critic == "gae" and not counted):
+        return _learnt(config, network, radius)
+    if not counted:
         raise UserError(
             f"algorithm.critic: {config.critic!r} counts states, and these are points; expected "
-            f"'cone', 'mc' or 'neural'."
+            f"'cone', 'mc', 'gae' or 'neural'."
         )
     return _counting(config, network, radius)
+
+
+def _learnt(config: Config, network: AbstractSystem, radius: int) -> AbstractCredit:
+    """Those that learn from rollout to rollout."""
+    window = Window(network.graph, network.states, radius)
+    sizes = {"hidden": config.hidden, "depth": config.depth}
+    acts = network.actions if config.critic == "neural" else 0
+    given = {
+        "make": lambda key: worth(key, window, network.width + acts, **sizes),
+        "width": network.width,
+        "discount": config.discount,
+        "trace": config.trace,
+        "steps": config.sweeps,
+        "rate": config.critic_rate,
+    }
+    return Neural(**given, actions=acts) if acts else Foresight(**given)
 
 
 def _counting(config: Config, network: AbstractNetwork, radius: int) -> AbstractCredit:

@@ -5,6 +5,7 @@ rollouts; nothing is remembered.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -64,6 +65,10 @@ class AbstractActors(eqx.Module):
         its mean over agents."""
 
     @abc.abstractmethod
+    def spread(self, net: PyTree, rollout: Rollout, weight: Float[Array, " T"]) -> PyTree:
+        r"""$\sum_t w(t)\, \overline{\nabla H(\pi_i(\cdot | o_i(t)))}$ in the same way."""
+
+    @abc.abstractmethod
     def entropy(self, net: PyTree, visits: Array, rollout: Rollout) -> Scalar:
         """Of the choices made, in nats."""
 
@@ -115,6 +120,14 @@ class Tables(AbstractActors):
             gain = jnp.mean(gain, axis=0, keepdims=True)
         chances = jax.nn.softmax(net.logits)
         slope = gain - chances * jnp.sum(gain, axis=-1, keepdims=True)
+        return Table(logits=slope, window=self.window)
+
+    def spread(self, net: Table, rollout: Rollout, weight: Float[Array, " T"]) -> Table:
+        said = jax.nn.log_softmax(net.logits)
+        each = -jnp.exp(said) * (said + entropy(said)[..., None])
+        slope = self.visits(net, rollout.observation, weight)[..., None] * each
+        if self.shared:
+            slope = jnp.mean(slope, axis=0, keepdims=True)
         return Table(logits=slope, window=self.window)
 
     def entropy(self, net: Table, visits: Array, rollout: Rollout) -> Scalar:
@@ -180,18 +193,33 @@ class Networks(AbstractActors):
         return jax.lax.map(tick, (rollout.observation, rollout.action))
 
     def slope(self, net: PyTree, rollout: Rollout, weight: Float[Array, "T E N"]) -> PyTree:
-        agents = weight.shape[-1] if self.shared else 1
+        def gained(said, given):
+            action, weight = given
+            return jnp.sum(weight * chosen(said, action))
+
+        return self._climbed(net, rollout, gained, (rollout.action, weight))
+
+    def spread(self, net: PyTree, rollout: Rollout, weight: Float[Array, " T"]) -> PyTree:
+        return self._climbed(net, rollout, lambda said, w: w * jnp.sum(entropy(said)), weight)
+
+    def _climbed(
+        self, net: PyTree, rollout: Rollout, gained: Callable[..., Scalar], given: PyTree
+    ) -> PyTree:
+        """The slope of what is gained at all ticks, given what is said at each and its own part of
+        what is `given`, in the mean over scenarios."""
+        _, scenarios, agents = rollout.action.shape
 
         def surrogate(net):
             said = jax.vmap(self.policy(net).log_probabilities)
 
             @jax.checkpoint
             def tick(total, now):
-                seen, action, weight = now
-                return total + jnp.sum(weight * chosen(said(seen), action)), None
+                seen, given = now
+                return total + gained(said(seen), given), None
 
-            given = rollout.observation, rollout.action, weight
-            return jax.lax.scan(tick, jnp.float32(0), given)[0] / (weight.shape[1] * agents)
+            ticks = rollout.observation, given
+            total = jax.lax.scan(tick, jnp.float32(0), ticks)[0]
+            return total / (scenarios * (agents if self.shared else 1))
 
         return jax.grad(surrogate)(net)
 

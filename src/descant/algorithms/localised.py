@@ -7,6 +7,7 @@ have changed nearby.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -41,7 +42,7 @@ class Config:
     """What says chances: a table, or a multilayer perceptron of the states seen; `auto` takes a
     table where states can be counted."""
     hidden: int = 64
-    """Units of a hidden layer, of `net mlp` and of `critic neural`."""
+    """Units of a hidden layer, of `net mlp` and of critics that are networks."""
     depth: int = 2
     """Hidden layers of both."""
     critic: Literal["cone", "mc", "td", "additive", "pairwise", "gae", "neural"] = "cone"
@@ -49,14 +50,16 @@ class Config:
     have reached (`cone`), which takes the longer the farther away they are; all that followed
     (`mc`); or what is fitted to the states and actions nearby: a table (`td`), a sum of tables
     (`additive`, or over pairs with the own, `pairwise`), generalised advantages of a table of
-    states (`gae`), a network that all share (`neural`)."""
+    states, or where those are points of a network that all share (`gae`), such a network of states
+    and actions (`neural`)."""
     critic_radius: int | None = None
     """Hops up to which fitted critics read states and actions; as far as credit goes where it is
     left out."""
     trace: float = 0.9
     """Lambda of `gae` and of the targets of `neural`."""
     sweeps: int = 30
-    """Sweeps of temporal differences of `td` and `gae`; steps that `neural` takes on a batch."""
+    """Sweeps of temporal differences of critics that are tables; steps that networks take on a
+    batch."""
     critic_rate: float = 3e-3
     """Size of those steps."""
     baseline: bool = True
@@ -84,6 +87,10 @@ class Config:
     those of Adam, with gradients times the number of agents, so that it does not depend on that."""
     rate_decay: Literal["linear", "constant"] = "linear"
     """Whether the step size falls to 1 % over 95 % of training."""
+    entropy: float = 0.0
+    """Weight of a bonus for the entropy of choices at the first update, in units of reward; it
+    falls to nothing over 95 % of training. Without one, networks may be decided before they know
+    enough."""
     dual: Literal["closed", "ascent", "augmented", "none"] = "closed"
     """How constraints are kept where the domain has any: at a price per agent that is `dual-rate`
     times its violation; that adds up; that adds up beside `penalty` times the violation; or not."""
@@ -126,6 +133,8 @@ class Config:
                 "algorithm.split: restart has worlds of its own for occupancies, so nothing of a "
                 "batch is left to split; leave one of them out."
             )
+        if not 0 <= self.entropy < math.inf:
+            raise UserError(f"algorithm.entropy: expected at least 0, got {self.entropy}.")
         if not 0 <= self.memory < 1:
             raise UserError(f"algorithm.memory: expected from 0 to below 1, got {self.memory}.")
         if not 0 <= self.trace <= 1:
@@ -204,6 +213,7 @@ def make(config: Config, domain: Domain) -> Localised:
         credited=config.credit_radius,
         read=config.read,
         heard=sum(map(heard, near.rings)) / agents - 1,
+        bonus=Ramp(start=config.entropy, stop=0.0, end=0.95) if config.entropy else None,
         size=1 if counted else 4 * network.width,
         rate=Constant(level=rate)
         if config.rate_decay == "constant"

@@ -9,6 +9,7 @@ import abc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -63,6 +64,15 @@ class Reach:
         return math.ceil(hops / speed) if speed else math.inf
 
 
+class Quantity(NamedTuple):
+    """What drawings of a graph show of its agents, in the mean over time."""
+
+    name: str
+    """As a caption has it."""
+    levels: Float[np.ndarray, " S"]
+    """How much of it there is in each state; where states are points, in each cell."""
+
+
 class AbstractSystem(eqx.Module):
     """What worlds and learners ask of agents on a graph, whatever their states are."""
 
@@ -111,6 +121,11 @@ class AbstractSystem(eqx.Module):
     def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
         """Share of each cell in a state, given by what is seen of it; shares sum to one, and where
         states can be counted one of them is 1."""
+
+    @property
+    @abc.abstractmethod
+    def quantity(self) -> Quantity:
+        """What drawings show."""
 
     @abc.abstractmethod
     def reward(self, state: Local, action: Int[Array, " N"], after: Local) -> Float[Array, " N"]:
@@ -162,6 +177,10 @@ class AbstractNetwork(AbstractSystem):
 
     def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
         return jnp.concatenate([1 - jnp.sum(seen, axis=-1, keepdims=True), seen], axis=-1)
+
+    @property
+    def quantity(self) -> Quantity:
+        return Quantity("Time in states other than 0", 1.0 * (np.arange(self.states) > 0))
 
     def _levels(self, key: Key) -> Float[Array, " N"]:
         return jax.random.uniform(key, (self.graph.agents,))

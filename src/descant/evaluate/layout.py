@@ -23,9 +23,9 @@ class Layout(NamedTuple):
 
 
 def layout(graph: Graph) -> Layout:
-    """Rows and columns for lattices numbered row by row; otherwise distances on paper are about
-    those in hops, as in Kamada & Kawai (1989)."""
-    sides = (rows for rows in range(2, graph.agents // 2 + 1) if graph.agents % rows == 0)
+    """Rows and columns for lattices numbered row by row, a line being a row; otherwise distances on
+    paper are about those in hops, as in Kamada & Kawai (1989)."""
+    sides = (rows for rows in range(1, graph.agents // 2 + 1) if graph.agents % rows == 0)
     lattices = (_lattice(graph, rows, graph.agents // rows) for rows in sides)
     place, edges = next((x for x in lattices if x), None) or (_spread(graph), graph.edges)
     return Layout(_framed(place), edges)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from descant.core.domain import Domain
 from descant.core.errors import UserError
 from descant.core.graph import Graph
-from descant.core.network import AbstractNetwork
+from descant.core.network import AbstractNetwork, AbstractSystem
 from descant.core.types import Keys
 from descant.core.utility import exact_local
 from descant.evaluate.layout import layout
@@ -43,10 +43,9 @@ def shown(trained: Trained, found: Sequence[Occupied] | None, keys: Keys) -> dic
 
 
 def pictured(domain: Domain) -> bool:
-    """Whether time in states can be drawn on the graph: there are few agents, and states to
-    count."""
+    """Whether the domain is a network of few enough agents to draw."""
     network = domain.network
-    return isinstance(network, AbstractNetwork) and network.graph.agents <= MOST
+    return network is not None and network.graph.agents <= MOST
 
 
 def _within(graph: Graph, most: int) -> list[dict[str, Any]]:
@@ -72,20 +71,22 @@ def _picture(trained: Trained, after: Occupied, keys: Keys) -> dict[str, Any] | 
     place, edges = layout(network.graph)
     return {
         "exact": after.exact,
+        "quantity": network.quantity.name,
         "place": place.round(4).tolist(),
         "edges": edges.tolist(),
-        "before": _shares(trained, before[0].occupancy),
-        "after": _shares(trained, after.occupancy),
+        "before": _shares(trained.domain, network, before[0].occupancy),
+        "after": _shares(trained.domain, network, after.occupancy),
     }
 
 
-def _shares(trained: Trained, occupancy: Float[np.ndarray, "N S A"]) -> dict[str, list[float]]:
-    """Of each agent: time in states other than 0, actions other than 0, what it has of the
-    objective."""
+def _shares(
+    domain: Domain, network: AbstractSystem, occupancy: Float[np.ndarray, "N S A"]
+) -> dict[str, list[float]]:
+    """Of each agent: the network's quantity, actions other than 0, what it has of the objective."""
     shares = {
-        "states": 1 - occupancy.sum(axis=2)[:, 0],
+        "quantity": occupancy.sum(axis=2) @ network.quantity.levels,
         "actions": 1 - occupancy.sum(axis=1)[:, 0],
     }
-    if (objective := trained.domain.objective) is not None:
-        shares["utility"] = exact_local(objective, occupancy)
+    if domain.objective is not None:
+        shares["utility"] = exact_local(domain.objective, occupancy)
     return {name: share.round(6).tolist() for name, share in shares.items()}

@@ -264,12 +264,8 @@ def _lastly(record: Record) -> list[str]:
     return [f"{one}." for one in said]
 
 
-SHARES = {
-    "states": "Time in states other than 0",
-    "actions": "Actions other than 0",
-    "utility": "Utility",
-}
-"""What is drawn of each agent."""
+SHARES = {"actions": "Actions other than 0", "utility": "Utility"}
+"""What is drawn of each agent, beside what the network names."""
 
 
 def _network(record: Record, found: Network, key: str) -> Html:
@@ -280,11 +276,11 @@ def _network(record: Record, found: Network, key: str) -> Html:
         return join(missing("There is no drawing of this graph."), heard)
     panels = [
         panel
-        for name, title in SHARES.items()
+        for name, title in {"quantity": picture.quantity, **SHARES}.items()
         for panel in figures.occupancies(picture, name, title, f"{key}-{name}")
     ]
     caption = join(
-        "Discounted shares of time of each agent under the policy of the first seed, ",
+        "Discounted means over time of each agent under the policy of the first seed, ",
         "exact" if picture.exact else "estimated from held-out episodes",
         ": the fuller a dot, the larger. Both drawings of a row have the same scale.",
         " Edges that lead around are left out." if len(picture.edges) < found.edges else None,

@@ -93,6 +93,8 @@ class Picture:
     """Across and down, [N, 2]."""
     edges: NDArray[np.int64]
     exact: bool
+    quantity: str
+    """What the network names, of which the agents have more or less."""
     before: dict[str, Array]
     after: dict[str, Array]
 
@@ -450,7 +452,10 @@ def _picture(found: object, agents: int) -> Picture | None:
     if edges.size and (edges.min() < 0 or edges.max() >= agents):
         return None
     before, after = (_per_agent(found.get(name), agents) for name in ("before", "after"))
-    return Picture(place, edges.astype(np.int64), found.get("exact") is True, before, after)
+    quantity = _name(found.get("quantity"))
+    return Picture(
+        place, edges.astype(np.int64), found.get("exact") is True, quantity, before, after
+    )
 
 
 def _pairs(rows: object) -> Array:

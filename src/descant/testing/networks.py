@@ -30,6 +30,8 @@ def check_network(network: AbstractSystem, *, seed: int = 0) -> None:
         AssertionError: something does not hold.
     """
     _check_lists(network)
+    shape = network.quantity.levels.shape
+    _that(shape == (network.states,), f"quantity.levels must be [S], got {list(shape)}.")
     if not isinstance(network, AbstractNetwork):
         _check_move(network, jax.random.key(seed))
         return

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from descant.core.domain import Domain, Rule
 from descant.core.graph import Graph
-from descant.core.network import AbstractSystem, Reach, around
+from descant.core.network import AbstractSystem, Quantity, Reach, around
 from descant.core.types import Key, Observation, Scalar
 from descant.domains.pistonball import Config
 from descant.ops import graphs, networked
@@ -144,6 +144,10 @@ class Pistonball(AbstractSystem):
     def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
         """The height."""
         return hats(seen[..., 0], LEVELS)
+
+    @property
+    def quantity(self) -> Quantity:
+        return Quantity("Height of a piston", np.linspace(0, 1, LEVELS))
 
     def reward(
         self, state: Float[Array, "N F"], action: Int[Array, " N"], after: Float[Array, "N F"]

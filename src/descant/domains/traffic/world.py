@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from descant.core.domain import Domain, Rule
 from descant.core.graph import Graph
-from descant.core.network import AbstractSystem, Reach, around
+from descant.core.network import AbstractSystem, Quantity, Reach, around
 from descant.core.types import Key, Observation, Scalar
 from descant.core.utility import AbstractUtility
 from descant.domains.traffic import Config
@@ -104,6 +104,10 @@ class Traffic(AbstractSystem):
     def cells(self, seen: Float[Array, "*b F"]) -> Float[Array, "*b S"]:
         """How full a junction is."""
         return hats(jnp.mean(seen[..., : len(HEADINGS)], axis=-1), self.states)
+
+    @property
+    def quantity(self) -> Quantity:
+        return Quantity("How full a junction is", np.linspace(0, 1, self.states))
 
     def reward(
         self, state: Float[Array, "N F"], action: Int[Array, " N"], after: Float[Array, "N F"]
