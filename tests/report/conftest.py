@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from descant.evaluate import statistics
+from descant.report import records
 
 RULES = {
     "best-fit": (-41.6, 0.82, 11.4),
@@ -28,6 +29,19 @@ def fabricate(tmp_path: Path) -> Fabricate:
         return make_run(tmp_path / name, **options)
 
     return inside
+
+
+@pytest.fixture
+def wanted(fabricate: Fabricate) -> Callable[..., records.Record]:
+    """The record of a run that was after a utility."""
+
+    def wanted(name: str, *, exact: bool, kept: bool) -> records.Record:
+        path = fabricate(name) / "evaluation.json"
+        found = wanting(json.loads(path.read_text()), exact=exact, kept=kept)
+        _write(path, json.dumps(found))
+        return records.read(path.parent)
+
+    return wanted
 
 
 def make_run(
@@ -89,6 +103,26 @@ def evaluation(
         "fidelity": {},
         "seconds": 12.3,
     }
+
+
+def wanting(found: dict[str, Any], *, exact: bool, kept: bool) -> dict[str, Any]:
+    """An evaluation of a run that was after a utility, and `kept` constraints: the worse a rule's
+    reward, the more it has."""
+    measures = ["violation", "utility"] if kept else ["utility"]
+    found["ranked_by"] = measures
+    found["measures"] = {n: {"exact": exact, "discount": 0.9} for n in measures}
+    learned, *rules = found["policies"]
+    for i, policy in enumerate([learned, *rules]):
+        for measure in measures:
+            value = 0.1 * i if measure == "utility" else max(0.0, 0.5 * (i - 2))
+            own = 0.25 if measure == "utility" else 0.0
+            ends = {"low": own - value - 0.125, "high": own - value + 0.125}
+            ends = {"low": own - value, "high": own - value} if exact else ends
+            gap = None if policy is learned else {"mean": own - value, **ends}
+            mean = own if policy is learned else value
+            policy[measure] = {"mean": mean, "low": None, "high": None, "difference": gap}
+        policy["utility"]["groups"] = {"kl": -0.5 - i, "linear": 0.5}
+    return found
 
 
 def _policy(

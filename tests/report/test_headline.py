@@ -20,6 +20,23 @@ def test_headline_says_when_it_loses(fabricate):
     assert "worse" not in far_ahead
 
 
+def test_a_run_that_was_after_a_utility_is_told_by_that_first(wanted):
+    said = headline(wanted("exact", exact=True, kept=False).evaluation)
+    assert said.startswith(
+        "The learned policy has a utility of 0.2500 (exact): 0.35 worse than random, the best rule."
+        " Its reward is "
+    )
+    assert "the rule with most, most-efficient-first, has" in said
+    kept = headline(wanted("kept", exact=False, kept=True).evaluation)
+    assert kept.startswith(
+        "On 40 held-out scenarios, the learned policy has a utility of 0.2500 and keeps all "
+        "constraints: "
+    )
+    assert (
+        "better than first-fit, the rule that violates least (which keeps all constraints)" in kept
+    )
+
+
 def changed(run, change):
     found = json.loads((run / "evaluation.json").read_text())
     for policy in found["policies"]:

@@ -51,6 +51,40 @@ def test_utilities_are_shown_with_what_no_policy_exceeds(fabricate):
     assert records.read(run).evaluation.objective is None
 
 
+def test_policies_stand_beside_one_another_by_utility(wanted):
+    record = wanted("w", exact=True, kept=False)
+    table = tables.by_utility(record.evaluation)
+    assert "known exactly of all policies" in table and "[" not in table
+    first, *_, last = re.findall(r'<tr[^>]*><th scope="row">([^<]*)', table)
+    assert (first, last) == ("random", "Best-Fit"), "by utility, not by reward"
+    assert "kl" in table and "\u22120.3500" in table
+    sure = wanted("e", exact=False, kept=False)
+    table = tables.by_utility(sure.evaluation)
+    assert "estimated from the same held-out episodes" in table and "[\u22120.4" in table
+    assert "Best-Fit" not in tables.by_violation(sure.evaluation), "nobody has constraints"
+
+
+def test_violations_stand_from_the_least(wanted):
+    table = tables.by_violation(wanted("w", exact=True, kept=True).evaluation)
+    names = re.findall(r'<tr[^>]*><th scope="row">([^<]*)', table)
+    assert names[0] == "learned" and names[-1] == "random"
+    assert "below 0, the learned policy violates less" in table
+
+
+def test_the_best_run_is_best_by_what_all_were_after(wanted, fabricate):
+    kept = wanted("a", exact=True, kept=True)
+    path = kept.path / "evaluation.json"
+    found = json.loads(path.read_text())
+    found["policies"][0]["violation"]["mean"] = 1.0
+    found["policies"][0]["utility"]["mean"] = 9.0
+    other = fabricate("b", score=-99.0)
+    (other / "evaluation.json").write_text(json.dumps(found))
+    rich = records.read(other)
+    assert tables.best_of([kept, rich]) is kept, "it violates less"
+    table = tables.learned_policies([kept, rich])
+    assert '<th scope="col" class="n">violation</th>' in table and "9.000" in table
+
+
 def test_runs_on_the_same_scenarios_are_compared_by_scenario(runs):
     paired = tables.learned_policies(runs)
     apart = tables.learned_policies([reseed(runs[0]), runs[1]])

@@ -274,7 +274,8 @@ def _difference(policy: Policy, *, interval: bool = True) -> str:
         return ""
     low, high = _ends(policy)
     places = digits((high - low) / 2 or abs(gap["mean"]))
-    ends = bracket(gap["low"], gap["high"], places) if interval else ""
+    # What is known exactly has no interval to speak of.
+    ends = bracket(gap["low"], gap["high"], places) if interval and low < high else ""
     return f"{number(gap['mean'], places, sign=True)} {ends}".rstrip()
 
 

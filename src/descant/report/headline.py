@@ -57,9 +57,11 @@ def _utility(wanted: Evaluation, where: str) -> str:
     if not rules:
         return f"{said}. No rule was evaluated beside it."
     best = rules[0]
-    said += f": {_against(best, title(best.name), shares=False, exact=exact)}"
-    said += ", the rule that violates least" if counts else ", the best rule"
-    return f"{said}{_violation(best, ' (by {})', ' (which keeps') if counts else ''}."
+    name = f"{title(best.name)}, the best rule"
+    if counts:
+        keeps = _violation(best, " (by {})", " (which keeps")
+        name = f"{title(best.name)}, the rule that violates least{keeps}"
+    return f"{said}: {_against(best, name, shares=False, exact=exact)}."
 
 
 def _violation(policy: Policy, violates: str, keeps: str) -> str:
