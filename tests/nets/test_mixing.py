@@ -69,7 +69,7 @@ def test_weights_of_advantages_are_above_zero(seed):
 @jax.jit
 def weights(seed):
     keys = jax.random.split(jax.random.key(seed), 4)
-    net = shaken(duplex(keys[0], SPEC, heads=2, hidden=8), keys[1])
+    net = shaken(duplex(keys[0], SPEC, heads=2, hidden=8, advantage="stepped"), keys[1])
     action = jax.nn.one_hot(jax.random.randint(keys[2], (3,), 0, 2), 2)
     state = jax.random.normal(keys[3], (STATES,))
     return net.importance(state, action), net.step(state, action)

@@ -28,11 +28,10 @@ class Config:
     """Heads of the attention that weighs advantages."""
     hyper: int = 64
     """Width of the networks behind them."""
-    advantage: Literal["stepped", "graded", "held"] = "stepped"
+    advantage: Literal["graded", "held", "stepped"] = "graded"
     """What an action costs that is not an agent's best: `graded` what its utility is short of the
     best one's, weighed; `held` the same, with no gradient where it is weighed, as in the authors'
-    code; `stepped` a weight of its own on top, and utilities are pulled to where the team is worth
-    more than they say."""
+    code; `stepped` a weight of its own on top, and utilities also move by the whole error."""
 
 
 def make(config: Config, domain: Domain) -> ValueBased:

@@ -18,7 +18,7 @@ from descant.nets.mlp import Layers, layers, whole_size
 
 Kind = Literal["sum", "monotone", "free"]
 """What a mixer may be of the utilities: their sum, any function that no utility lowers, or any."""
-Advantage = Literal["stepped", "graded", "held"]
+Advantage = Literal["graded", "held", "stepped"]
 """How `Duplex` counts what an agent's action is short of its best one."""
 
 
@@ -140,7 +140,7 @@ def mixer(
 
 
 def duplex(
-    key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64, advantage: Advantage = "stepped"
+    key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64, advantage: Advantage = "graded"
 ) -> Duplex:
     """QPLEX's mixer, whose weights come from networks with one layer of `hidden`."""
     state, keys = whole_size(spec), jax.random.split(key, 5)
