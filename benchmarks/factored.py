@@ -4,13 +4,14 @@
 
 All seeds learn the named two-agent games and random ones, sorted (`monotone`) and not; by default
 from all joint actions alike, so that each algorithm fits the whole table, with `--explore own` as
-the algorithms explore by themselves. Prints the share of learners whose
+the algorithms explore by themselves, MAPPO and MAIPG among them. Prints the share of learners whose
 greedy joint action is a best one, its mean payoff, and the error of the learnt values (root mean
 square over all joint actions) beside the least error that a sum, or a monotone function, of
-utilities can have, which is computed exactly. Exits with 1 if, where all joint actions are seen
-alike, something else comes out than theory says: all reach the optimum of monotone games; QPLEX
-(with `held`) that of every game; IQL and VDN miss that of `climb` and `penalty`; no error is below
-the least.
+utilities can have, which is computed exactly. Exits with 1 if something else comes out than theory
+says: QPLEX (`stepped`) reaches the optimum of the named games and of monotone ones; whatever learns
+values that of monotone ones; IQL and VDN miss that of `climb` and `penalty`, QMIX, MAPPO and MAIPG
+that of `climb`, MAPPO that of `penalty`; where all joint actions are seen alike, no error is below
+the least. Nearly all learners are all: 9 of 10.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from jaxtyping import Array, Float
 from scipy.optimize import isotonic_regression
 from timing import place
 
-from descant.algorithms import facmac, iql, mappo, qmix, qplex, vdn
+from descant.algorithms import facmac, iql, maipg, mappo, qmix, qplex, vdn
 from descant.algorithms._value import ValueBased
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.domain import Domain
@@ -44,6 +45,14 @@ SIZES = ((2, 5), (3, 4))
 """Agents and actions of the random games."""
 NEAR = 0.9
 """Share of learners that counts as all of them."""
+
+MISSES = {
+    "climb": ("IQL", "VDN", "QMIX", "MAPPO", "MAIPG"),
+    "penalty": ("IQL", "VDN", "MAPPO"),
+}
+"""Who ends elsewhere: what is best against undecided others, or on top of the nearest sum or of the
+nearest monotone table, is not the optimum. In `penalty` monotone fits are so flat that where QMIX
+ends is chance."""
 
 
 @dataclass(frozen=True)
@@ -82,20 +91,20 @@ def algorithms(options: argparse.Namespace) -> dict[str, Callable[[Domain], Abst
         minibatch=32,
         replay=2048,
         rate=options.rate,
-        # Only where agents explore: what they prefer early should not hide the rest of the table.
-        explore=1.0,
     )
     configs = {
         "IQL": (iql, base),
         "VDN": (vdn, vdn.Config(base=base)),
         "QMIX": (qmix, qmix.Config(base=base)),
-        "QPLEX": (qplex, qplex.Config(base=base)),
-        "QPLEX held": (qplex, qplex.Config(base=base, held=True)),
+        "QPLEX": (qplex, qplex.Config(base=base, advantage="stepped")),
+        "QPLEX graded": (qplex, qplex.Config(base=base)),
+        "QPLEX held": (qplex, qplex.Config(base=base, advantage="held")),
         "FACMAC": (facmac, facmac.Config(base=base)),
         "FACMAC free": (facmac, facmac.Config(base=base, mixer="free")),
     }
     if options.explore == "own":
-        configs["MAPPO"] = mappo, mappo.Config(net="mlp", trust=None)
+        climbs = mappo.Config(net="mlp", order="together", trust=None)
+        configs |= {"MAPPO": (mappo, climbs), "MAIPG": (maipg, maipg.Config(base=climbs))}
     return {
         name: lambda domain, m=module, c=config: m.make(c, domain)
         for name, (module, config) in configs.items()
@@ -213,22 +222,30 @@ def summary(games: Games, reached: np.ndarray, off: np.ndarray) -> dict[str, dic
     return found
 
 
-def broken(table: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    """What theory says and these learners do not do."""
+def broken(table: dict[str, dict[str, dict[str, float]]], *, fitted: bool) -> list[str]:
+    """What theory says and these learners do not do; `fitted` if they saw all joint actions
+    alike."""
     wrong = []
-    for game, name in itertools.product(NAMED, ("VDN", "QMIX")):
+    for game, name in itertools.product(NAMED if fitted else (), ("VDN", "QMIX")):
         least = least_errors(payoffs(matrix.Config(game=game)))[name]
         seen = table.get(name, {}).get(game, {}).get("least error seen", np.inf)
         if seen < 0.999 * least:
             wrong.append(f"{name} fits {game} better than is possible: {seen:.3f} < {least:.3f}")
     for name, games in table.items():
         for game, row in games.items():
-            sure = "monotone" in game if name != "QPLEX held" else True
-            if sure and name != "MAPPO" and row["optimal"] < NEAR:
-                wrong.append(f"{name} reaches the optimum of {game} in {row['optimal']:.0%}")
-            if name in ("IQL", "VDN") and game in NAMED[:2] and row["optimal"] > 1 - NEAR:
-                wrong.append(f"{name} reaches the optimum of {game} in {row['optimal']:.0%}")
+            found = f"{name} reaches the optimum of {game} in {row['optimal']:.0%}"
+            if _finds(name, game) and row["optimal"] < NEAR - 1e-9:
+                wrong.append(found)
+            if name in MISSES.get(game, ()) and row["optimal"] > 1 - NEAR + 1e-9:
+                wrong.append(found)
     return wrong
+
+
+def _finds(name: str, game: str) -> bool:
+    """Whether theory says that the learner ends at the optimum."""
+    if game.startswith("monotone"):
+        return name not in ("MAPPO", "MAIPG")
+    return name == "QPLEX" and game in NAMED
 
 
 def main() -> int:
@@ -256,7 +273,7 @@ def main() -> int:
             table[name] |= summary(games, *learn(make(games.domain), games, options))
         if not options.json:
             show(name, table[name])
-    wrong = broken(table) if options.explore == "uniform" else []
+    wrong = broken(table, fitted=options.explore == "uniform")
     if options.json:
         seconds = time.perf_counter() - start
         print(json.dumps({"place": place(), "seconds": seconds, "table": table, "wrong": wrong}))

@@ -22,7 +22,9 @@ BASE = replace(
 MAKERS = {
     "vdn": lambda domain: vdn.make(vdn.Config(base=BASE), domain),
     "qmix": lambda domain: qmix.make(qmix.Config(base=BASE, embed=8, hyper=8), domain),
-    "qplex": lambda domain: qplex.make(qplex.Config(base=BASE, hyper=32, held=True), domain),
+    "qplex": lambda domain: qplex.make(
+        qplex.Config(base=BASE, hyper=32, advantage="stepped"), domain
+    ),
     "facmac": lambda domain: facmac.make(facmac.Config(base=BASE, actor_rate=6e-3), domain),
 }
 TRAP = payoffs(matrix.Config(game="table5a"))

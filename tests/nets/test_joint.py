@@ -15,6 +15,8 @@ from descant.nets.joint import Apart, Dueling, Mixed, greedy, taken, utilities, 
 from descant.nets.mixing import duplex, mixer
 
 JOINT = jnp.array(list(itertools.product(range(2), repeat=3)))
+KINDS = "graded", "stepped"
+"""Of duplexes: `held` has the values of the first."""
 SEEDS = st.integers(0, 2**31 - 1)
 
 
@@ -39,19 +41,20 @@ def both(seed):
         rows = jax.nn.one_hot(JOINT, 2)
         return jax.vmap(joint, in_axes=(None, 0))(observation, rows)[:, 0]
 
-    dueling = Dueling(net, shaken(duplex(keys[2], SPEC, heads=2, hidden=8), keys[3]))
+    kinds = [duplex(keys[2], SPEC, heads=2, hidden=8, advantage=kind) for kind in KINDS]
+    duels = [table(Dueling(net, shaken(kind, keys[3]))) for kind in kinds]
     mixed = Mixed(net, shaken(mixer(keys[2], SPEC, "monotone", embed=4, hidden=8), keys[3]))
     alone = jnp.argmax(greedy(net(observation), observation), axis=-1)
-    return alone, table(dueling), table(mixed)
+    return alone, [*duels, table(mixed)]
 
 
 @settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_what_each_agent_finds_best_is_best_for_all(seed):
     """The condition of Son et al. (2019), eq. 1; around the best, values may be flat."""
-    alone, dueling, mixed = both(seed)
+    alone, tables = both(seed)
     here = int(np.flatnonzero((np.asarray(JOINT) == np.asarray(alone)).all(axis=1))[0])
-    for table in (dueling, mixed):
+    for table in tables:
         assert float(table.max() - table[here]) <= 1e-5 * (1 + float(jnp.abs(table).max()))
 
 
@@ -61,11 +64,12 @@ def joints():
         "apart": Apart(net),
         "mixed": Mixed(net, mixer(key, SPEC, "monotone")),
         "dueling": Dueling(net, duplex(key, SPEC)),
+        "stepped": Dueling(net, duplex(key, SPEC, advantage="stepped")),
         "whole": whole(key, SPEC, hidden=8),
     }
 
 
-@pytest.mark.parametrize("name", ["apart", "mixed", "dueling", "whole"])
+@pytest.mark.parametrize("name", ["apart", "mixed", "dueling", "stepped", "whole"])
 def test_what_a_resting_agent_would_do_counts_nothing(name):
     joint = jax.jit(lambda *given: joints()[name](*given))
     one, other = jax.nn.one_hot(jnp.array([[0, 1, 0], [0, 1, 1]]), 2)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import SPEC, shaken
-from descant.nets.mixing import Duplex, duplex, mixer
+from descant.nets.mixing import Attention, duplex, mixer
 from descant.nets.mlp import whole_size
 
 STATES = whole_size(SPEC)
@@ -61,22 +63,63 @@ def test_the_state_sets_the_weights_of_a_mix():
 @settings(max_examples=30, deadline=None)
 @given(SEEDS)
 def test_weights_of_advantages_are_above_zero(seed):
-    assert float(weights(seed).min()) > 0
+    assert min(float(weight.min()) for weight in weights(seed)) > 0
 
 
 @jax.jit
 def weights(seed):
     keys = jax.random.split(jax.random.key(seed), 4)
-    net = shaken(duplex(keys[0], SPEC, heads=2, hidden=8), keys[1])
+    net = shaken(duplex(keys[0], SPEC, heads=2, hidden=8, advantage="stepped"), keys[1])
     action = jax.nn.one_hot(jax.random.randint(keys[2], (3,), 0, 2), 2)
-    return net.importance(jax.random.normal(keys[3], (STATES,)), action)
+    state = jax.random.normal(keys[3], (STATES,))
+    return net.importance(state, action), net.step(state, action)
 
 
-def test_where_all_weights_are_one_a_duplex_is_a_sum(monkeypatch):
-    monkeypatch.setattr(Duplex, "importance", lambda net, state, action: jnp.ones(3))
-    net, state = duplex(jax.random.key(0), SPEC), jnp.ones(STATES)
-    utility, best = jnp.array([1.0, -1.0, 2.0]), jnp.array([1.0, 3.0, 2.0])
-    scale = jnp.abs(net.scale(state))
-    plain = jnp.sum(scale * utility + net.shift(state))
-    value = net(utility, state, best, jnp.zeros((3, 2)))
+STATE = jnp.ones(STATES)
+UTILITY, BEST = jnp.array([1.0, -1.0, 2.0]), jnp.array([1.0, 3.0, 2.0])
+"""The second of three agents does not do its best."""
+
+
+@pytest.fixture
+def weigh(monkeypatch):
+    """Says what weights and steps are."""
+
+    def fixed(importance=1.0, step=0.0):
+        said = lambda net, state, action: jnp.full(3, importance if net.bounded else step)  # noqa: E731
+        monkeypatch.setattr(Attention, "__call__", said)
+
+    return fixed
+
+
+def mixed(advantage):
+    return duplex(jax.random.key(0), SPEC, advantage=advantage)
+
+
+@pytest.mark.parametrize("advantage", ["stepped", "graded", "held"])
+def test_where_all_weights_are_one_a_duplex_is_a_sum(advantage, weigh):
+    weigh()
+    net = mixed(advantage)
+    plain = jnp.sum(jnp.abs(net.scale(STATE)) * UTILITY + net.shift(STATE))
+    value = net(UTILITY, STATE, BEST, jnp.zeros((3, 2)))
     assert float(value) == pytest.approx(float(plain), abs=1e-4)
+
+
+def test_a_step_costs_the_same_however_near_utilities_are_and_nothing_at_the_best(weigh):
+    weigh(step=5.0)
+    net = mixed("stepped")
+    for short, cost in ((2.0, 5.0), (1e-3, 5.0), (0.0, 0.0)):
+        utility = BEST - jnp.array([0.0, short, 0.0])
+        with_step, without = (
+            some(utility, STATE, BEST, jnp.zeros((3, 2))) for some in (net, replace(net, step=None))
+        )
+        assert float(without - with_step) == pytest.approx(cost, abs=1e-4)
+
+
+@pytest.mark.parametrize(("advantage", "moves"), [("stepped", 1), ("graded", 0), ("held", 1)])
+def test_a_utility_whose_weight_has_vanished_moves_unless_the_gradient_is_exact(
+    advantage, moves, weigh
+):
+    weigh(importance=0.0, step=1.0)
+    net = mixed(advantage)
+    slope = jax.grad(net)(UTILITY, STATE, BEST, jnp.zeros((3, 2)))
+    assert float(slope[1]) == pytest.approx(moves * float(jnp.abs(net.scale(STATE))[1]), abs=1e-4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from descant.algorithms import iql
 
@@ -28,9 +28,10 @@ class Config:
     """Heads of the attention that weighs advantages."""
     hyper: int = 64
     """Width of the networks behind them."""
-    held: bool = False
-    """Whether advantages pass no gradient where they are weighed, as in the authors' code: finds
-    optima that learners settle short of otherwise, but may lose its way in longer tasks."""
+    advantage: Literal["graded", "held", "stepped"] = "graded"
+    """What an action costs that is not an agent's best: `graded` what its utility is short of the
+    best one's, weighed; `held` the same, with no gradient where it is weighed, as in the authors'
+    code; `stepped` a weight of its own on top, and utilities also move by the whole error."""
 
 
 def make(config: Config, domain: Domain) -> ValueBased:
@@ -45,5 +46,5 @@ def make(config: Config, domain: Domain) -> ValueBased:
     from descant.nets.mixing import duplex
 
     sizes = {"heads": config.heads, "hidden": config.hyper}
-    mix = partial(duplex, spec=domain.env.spec, held=config.held, **sizes)
+    mix = partial(duplex, spec=domain.env.spec, advantage=config.advantage, **sizes)
     return build(config.base, domain, "QPLEX", lambda key, net: Dueling(net, mix(key)))

@@ -18,6 +18,8 @@ from descant.nets.mlp import Layers, layers, whole_size
 
 Kind = Literal["sum", "monotone", "free"]
 """What a mixer may be of the utilities: their sum, any function that no utility lowers, or any."""
+Advantage = Literal["graded", "held", "stepped"]
+"""How `Duplex` counts what an agent's action is short of its best one."""
 
 
 class Sum(eqx.Module):
@@ -53,6 +55,27 @@ class Hypernetwork(eqx.Module):
         return jnp.mean(jax.nn.elu(inner) * second) + self.offset(state)[0]
 
 
+class Attention(eqx.Module):
+    r"""$\lambda_i = \sum_h \upsilon_h(s)\, \phi_{ih}(s)\, \lambda_{ih}(s, u)$, all of them
+    positive; Wang et al. (2021), section 3.2."""
+
+    key: Layers
+    agents: Layers
+    actions: Layers
+    bounded: bool = eqx.field(static=True, default=True)
+    r"""Whether $\lambda_{ih}$ is a sigmoid, or an absolute value, which gets to zero."""
+
+    def __call__(
+        self, state: Float[Array, " I"], action: Float[Array, "N A"]
+    ) -> Float[Array, " N"]:
+        """A weight for every agent, by what all of them do."""
+        agents = action.shape[0]
+        key = jnp.abs(self.key(state)) + TINY
+        seen = jax.nn.sigmoid(self.agents(state)).reshape(agents, -1)
+        done = self.actions(jnp.concatenate([state, action.reshape(-1)])).reshape(agents, -1)
+        return (seen * (jax.nn.sigmoid(done) if self.bounded else jnp.abs(done) + TINY)) @ key
+
+
 class Duplex(eqx.Module):
     r"""$Q_{tot} = \sum_i V_i + \sum_i \lambda_i(s, u) (Q_i - V_i)$ with $V_i = \max_a Q_i$ and
     $\lambda_i > 0$; Wang et al. (2021), section 3.2, after each agent's utilities are scaled and
@@ -60,13 +83,16 @@ class Duplex(eqx.Module):
 
     Whatever joint action is best, all agents' best actions are: every function with that property
     is of this form.
+
+    With `step`, $\lambda_i$ is $\lambda_i + w_i(s, u) / |Q_i - V_i|$: any action but the best costs
+    $w_i$ more, however near the utilities are. As no gradient says so, utilities of what was done
+    also move as in VDN, by the error of the whole.
     """
 
     scale: Layers
     shift: Layers
-    key: Layers
-    agents: Layers
-    actions: Layers
+    importance: Attention
+    step: Attention | None = None
     held: bool = eqx.field(static=True, default=False)
     r"""Whether $Q_i - V_i$ counts as given where it is multiplied by $\lambda_i - 1$: a utility
     whose weight has vanished can then still rise, but what is followed is no gradient."""
@@ -81,21 +107,16 @@ class Duplex(eqx.Module):
         """Value of the joint action, given what each agent's best action is worth to it."""
         scale = jnp.abs(self.scale(state)) + TINY
         loss = scale * (utility - best)
-        if self.held:
-            loss = jax.lax.stop_gradient(loss)
-        weight = self.importance(state, action)
-        return jnp.sum(scale * utility + self.shift(state)) + jnp.sum((weight - 1) * loss)
-
-    def importance(
-        self, state: Float[Array, " I"], action: Float[Array, "N A"]
-    ) -> Float[Array, " N"]:
-        r"""$\lambda_i = \sum_h \upsilon_h(s)\, \phi_{ih}(s)\, \lambda_{ih}(s, u)$, all of them
-        positive; Wang et al. (2021), section 3.2."""
-        agents = action.shape[0]
-        key = jnp.abs(self.key(state)) + TINY
-        seen = jax.nn.sigmoid(self.agents(state)).reshape(agents, -1)
-        done = jnp.concatenate([state, action.reshape(-1)])
-        return (seen * jax.nn.sigmoid(self.actions(done)).reshape(agents, -1)) @ key
+        weighed = (self.importance(state, action) - 1) * (
+            jax.lax.stop_gradient(loss) if self.held else loss
+        )
+        value = jnp.sum(scale * utility + self.shift(state)) + jnp.sum(weighed)
+        if self.step is None:
+            return value
+        # Rounding, which may differ between a maximum and what it is of, makes no action worse.
+        worse = utility < best - TINY * (1 + jnp.abs(best))
+        pull = jax.lax.stop_gradient(scale) * (utility - jax.lax.stop_gradient(utility))
+        return value + jnp.sum(worse * (pull - self.step(state, action)))
 
 
 TINY = 1e-6
@@ -118,18 +139,30 @@ def mixer(
     )
 
 
-def duplex(key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64, held: bool = False) -> Duplex:
+def duplex(
+    key: Key, spec: Spec, *, heads: int = 4, hidden: int = 64, advantage: Advantage = "graded"
+) -> Duplex:
     """QPLEX's mixer, whose weights come from networks with one layer of `hidden`."""
     state, keys = whole_size(spec), jax.random.split(key, 5)
     agents, seen = spec.agents, whole_size(spec) + spec.agents * spec.actions
+
+    def attention(level: float, *keys: Key, bounded: bool) -> Attention:
+        sizes = [state, hidden, agents * heads], [seen, hidden, agents * heads]
+        return Attention(
+            key=_around(level / heads, keys[0], [state, hidden, heads]),
+            agents=layers(keys[1], sizes[0], activation=jax.nn.relu),
+            actions=layers(keys[2], sizes[1], activation=jax.nn.relu),
+            bounded=bounded,
+        )
+
+    steps = jax.random.split(jax.random.fold_in(key, 1), 3)
     return Duplex(
         scale=_around(1.0, keys[0], [state, hidden, agents]),
         shift=layers(keys[1], [state, hidden, agents], activation=jax.nn.relu, last=0.1),
-        # Two sigmoids make a quarter: weights begin around 1, where QPLEX is VDN.
-        key=_around(4.0 / heads, keys[2], [state, hidden, heads]),
-        agents=layers(keys[3], [state, hidden, agents * heads], activation=jax.nn.relu),
-        actions=layers(keys[4], [seen, hidden, agents * heads], activation=jax.nn.relu),
-        held=held,
+        # Two sigmoids make a quarter: weights begin around 1, where QPLEX is VDN but for steps.
+        importance=attention(4.0, *keys[2:], bounded=True),
+        step=attention(2.0, *steps, bounded=False) if advantage == "stepped" else None,
+        held=advantage == "held",
     )
 
 
