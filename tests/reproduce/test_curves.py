@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from descant.core import discovery
+from descant.report.numbers import percent
 from descant.reproduce import curves
 from descant.reproduce._common import targets
 from descant.reproduce._common.found import Found
@@ -63,5 +64,6 @@ def test_sentences_are_made_of_the_numbers(shown, results):
     found = curves.show(QUICK, Found(changed)).findings
     assert found[2].startswith("Among 20 agents VDN ends best, at −1.000")
     assert "better: " in found[3] and "VDN" in found[3].split("no clear")[0]
-    ratio = next(part for part in found[4].split(": ")[1].split(", ") if part.startswith("VDN"))
-    assert ratio == "VDN 0.0"
+    least, *_ = found[4].split("N = 20: ")[1].split(", ")
+    random = np.mean(results[curves.jobs(QUICK)[17].name]["values"]["anywhere"])
+    assert least == f"VDN {percent(-1 / random)}"

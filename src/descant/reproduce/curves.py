@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from descant.report.numbers import number, plural
+from descant.report.numbers import percent, plural
 from descant.reproduce._common.figures import Curve, Figure, Panel, Series, by_name, curves
 from descant.reproduce._common.jobs import Job, Rules, Train
 from descant.reproduce._common.plan import Scale
@@ -43,6 +43,7 @@ POINTS = 20
 """Points of a curve."""
 RULES = ("least-filled", "by-capacity")
 """What curves are held against."""
+RANDOM = "anywhere"
 OWN, BESIDE = ("accent", "run-1"), "run-2"
 """Colours of an algorithm's rows, and of MAPPO's beside them."""
 SIZES = ("accent", "run-1", "run-2")
@@ -232,7 +233,7 @@ def _findings(known: Curves) -> Iterator[str]:
             f"has {told(clever, 3)}. Beyond by-capacity: {', '.join(beyond) or 'nobody'}."
         )
         yield f"Against MAPPO among {n}: {_standings(known, n)}."
-    yield _lost(known)
+    yield _left(known)
 
 
 def _standings(known: Curves, n: int) -> str:
@@ -244,14 +245,16 @@ def _standings(known: Curves, n: int) -> str:
     return "; ".join(f"{word}: {', '.join(labels)}" for word, labels in by.items() if labels)
 
 
-def _lost(known: Curves) -> str:
-    """What becomes of everybody's distance from 0 as agents become more."""
-    few, many = min(known.scale.servers), max(known.scale.servers)
-    both = [row for row in known.rows if {few, many} <= set(known.sizes(row))]
-    ratio = {row.label: known.reward(row, many).mean / known.reward(row, few).mean for row in both}
-    ordered = sorted(ratio.items(), key=lambda pair: pair[1])
-    said = ", ".join(f"{label} {number(x, 1)}" for label, x in ordered)
-    return f"What is lost among {many} agents, as a multiple of what is lost among {few}: {said}."
+def _left(known: Curves) -> str:
+    """What remains of what random agents lose; rewards of unlike sizes do not compare by
+    themselves."""
+    parts = []
+    for n in known.scale.servers:
+        random = known.rule(RANDOM, n).mean
+        left = {row.label: known.reward(row, n).mean / random for row in known.at(n)}
+        ordered = sorted(left.items(), key=lambda pair: pair[1])
+        parts.append(f"N = {n}: {', '.join(f'{label} {percent(x)}' for label, x in ordered)}")
+    return f"What is left of what agents lose that choose at random. {'; '.join(parts)}."
 
 
 def _notes(known: Curves) -> Iterator[str]:
