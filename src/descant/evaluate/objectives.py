@@ -21,11 +21,11 @@ from descant.core import schema
 from descant.core.algorithm import AbstractPolicy
 from descant.core.domain import AbstractStateRule, Domain, Rule
 from descant.core.errors import UserError
+from descant.core.network import AbstractSystem
 from descant.core.types import Keys, Scalar
 from descant.core.utility import AbstractObjective, AbstractOracle, exact_local
 from descant.evaluate.episodes import Decided, Mode
 from descant.evaluate.statistics import pseudo_values
-from descant.ops.occupancy import tick_weights
 from descant.train.trained import Trained
 
 KEPT = 2**27
@@ -205,15 +205,20 @@ def _numbers(aims: Aims, here: Float[Array, "N S A"]) -> dict[str, Scalar]:
 
 
 def _sizes(domain: Domain) -> tuple[int, int, int]:
-    """Agents, states and actions.
+    """Agents, states and actions."""
+    network = _network(domain)
+    return network.graph.agents, network.states, network.actions
+
+
+def _network(domain: Domain) -> AbstractSystem:
+    """The domain's network.
 
     Raises:
-        UserError: the domain is no network.
+        UserError: the domain is none.
     """
-    network = domain.network
-    if network is None:
+    if domain.network is None:
         raise UserError(f"{domain.name!r} has no network, so its agents have no occupancies.")
-    return network.graph.agents, network.states, network.actions
+    return domain.network
 
 
 def reached(
@@ -331,7 +336,7 @@ def episode(
         UserError: the domain is no network.
     """
     env, sizes = domain.env, _sizes(domain)
-    network = domain.network
+    network = _network(domain)
     memory = rule.begin() if isinstance(rule, Decided) else None
 
     def tick(carry, now):
@@ -351,8 +356,8 @@ def episode(
     drawn = jax.random.split(run_key, env.spec.horizon)
     state, observation = env.reset(reset_key)
     start = (state, replace(observation, memory=memory)), jnp.zeros(sizes)
-    weight = tick_weights(discount, env.spec.horizon)
-    return jax.lax.scan(tick, start, (drawn, weight))[0][1]
+    size = discount ** jnp.arange(env.spec.horizon)
+    return jax.lax.scan(tick, start, (drawn, size / jnp.sum(size)))[0][1]
 
 
 def _best(
