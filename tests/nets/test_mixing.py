@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import SPEC, shaken
-from descant.nets.mixing import Duplex, duplex, mixer
+from descant.nets.mixing import Duplex, duplex, elu, mixer
 from descant.nets.mlp import whole_size
 
 STATES = whole_size(SPEC)
@@ -80,3 +80,10 @@ def test_where_all_weights_are_one_a_duplex_is_a_sum(monkeypatch):
     plain = jnp.sum(scale * utility + net.shift(state))
     value = net(utility, state, best, jnp.zeros((3, 2)))
     assert float(value) == pytest.approx(float(plain), abs=1e-4)
+
+
+def test_the_exponential_unit_is_jax_s_to_rounding_and_so_is_its_slope():
+    x = jnp.concatenate([jnp.linspace(-30.0, 30.0, 601), jnp.array([1e-6, -1e-6, 0.0])])
+    np.testing.assert_allclose(elu(x), jax.nn.elu(x), rtol=1e-6, atol=1e-7)
+    slope = jax.vmap(jax.grad(elu))
+    np.testing.assert_allclose(slope(x), jax.vmap(jax.grad(jax.nn.elu))(x), rtol=1e-6)
