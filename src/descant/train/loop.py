@@ -232,8 +232,8 @@ def _first_tick(tree: PyTree, never: int) -> jax.Array:
 def _finite(tree: PyTree, rows: int = 1) -> jax.Array:
     """Whether all numbers are; of what is spread over devices, `rows` is the axis along which.
 
-    All leaves side by side in one array: looked at leaf by leaf, they were a third of what there
-    is to compile, for XLA repeats a conjunction of many scalars in whatever hangs on it.
+    All leaves side by side in one array: looked at leaf by leaf, each is a kernel or two to
+    compile, and XLA repeats the conjunction of all of them in whatever hangs on it.
     """
     leaves = [x.reshape(rows, -1) for x in _floats(tree) if x.size]
     return jnp.all(jnp.isfinite(jnp.concatenate(leaves, axis=1))) if leaves else jnp.bool_(True)
