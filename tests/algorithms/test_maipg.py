@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from builders import SMALL, rollout
-from descant.algorithms import _settings, maipg, mappo
+from descant.algorithms import _action_critic, _settings, maipg, mappo
 from descant.ascent.climb import Climb
 from descant.ascent.terms import Guidance
 from descant.ascent.together import flatten
@@ -123,6 +123,30 @@ def test_its_parts_are_mappo_s_and_the_value_s():
     np.testing.assert_allclose(mine.learning, learning, rtol=1e-5)
     np.testing.assert_allclose(mine.guidance.reshape(charged.shape), charged, rtol=1e-5)
     assert float(jnp.max(jnp.abs(charged))) > 1e-4
+
+
+def test_a_rollout_keeps_what_no_action_changes_unless_it_is_too_much(monkeypatch):
+    algorithm, given = maipg.make(CONFIG, TOY), rollout(agents=3)
+    luck = jax.random.uniform(jax.random.key(1), given.log_prob.shape)
+    given = replace(given, probes={**given.probes, "luck": luck})
+
+    @jax.jit
+    def charged(key):
+        learner = algorithm.init(key)
+        read = algorithm._read(learner, given)
+        ticks, term = flatten(read), algorithm.actions.term(learner.actions, 1.0)
+        said = jax.vmap(learner.actor.assess)(ticks.observation, ticks.action)
+        said = said._replace(who=said.who[0], known=said.known[0])
+        return term.each(said, ticks), term.each(said, flatten(given))
+
+    kept, anew = charged(jax.random.key(0))
+    assert float(jnp.max(jnp.abs(kept))) > 1e-4
+    np.testing.assert_allclose(kept, anew, rtol=1e-4, atol=1e-6)
+    state = jax.eval_shape(algorithm.init, jax.random.key(0)).actions
+    look = lambda: jax.eval_shape(algorithm.actions.look, state, given)  # noqa: E731
+    assert look() is not None
+    monkeypatch.setattr(_action_critic, "KEPT", 10)
+    assert look() is None
 
 
 def test_three_parts_are_not_told_apart():

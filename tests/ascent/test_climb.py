@@ -11,6 +11,7 @@ from descant.algorithms._actor_critic import flatten
 from descant.ascent.climb import Climb
 from descant.core.algorithm import Assessment
 from descant.credit.schedules import Constant
+from descant.ops.policies import gumbel
 
 GIVEN = flatten(rollout(agents=3))
 TICKS, AGENTS, ACTIONS = GIVEN.observation.mask.shape
@@ -19,9 +20,22 @@ LOGITS = jax.random.normal(jax.random.key(1), (TICKS, AGENTS, ACTIONS))
 
 
 def value(observation, joint):
-    """Of the actions and of their products: what one is worth hangs on the others."""
+    """Of the actions and of their products: what one is worth hangs on the others, and on what
+    there is to see."""
     first, second, third = joint
-    return (jnp.vdot(first, jnp.arange(4.0)) * jnp.sum(second[:2]) + jnp.prod(1 + third[1:]))[None]
+    more = jnp.sum(second[:2]) + jnp.sum(observation.local)
+    return (jnp.vdot(first, jnp.arange(4.0)) * more + jnp.prod(1 + third[1:]))[None]
+
+
+class Worth:
+    """The same in two parts."""
+
+    def look(self, observation):
+        return jnp.sum(observation.local)
+
+    def judge(self, observation, seen, joint):
+        dark = eqx.tree_at(lambda o: o.local, observation, seen[None])
+        return value(dark, joint)
 
 
 def said(logits, who=WHO, aim=None):
@@ -33,7 +47,7 @@ def said(logits, who=WHO, aim=None):
 
 
 def term(**options):
-    return Climb(**{"value": value, "weight": Constant(level=0.5), "unit": 2.0, **options})
+    return Climb(**{"value": Worth(), "weight": Constant(level=0.5), "unit": 2.0, **options})
 
 
 def batch(levels):
@@ -107,6 +121,21 @@ def test_luck_makes_draws_from_the_policy_and_the_same_each_time():
     spread = jnp.sqrt(wanted * (1 - wanted) / count)
     off = jnp.abs(jnp.mean(first, axis=0) - wanted)
     assert bool(jnp.all(off <= 5 * spread + 1e-6)), float(jnp.max(off))
+
+
+def test_what_is_kept_of_a_tick_is_as_good_as_looking_again():
+    one, kept = term(), jax.vmap(Worth().look)(GIVEN.observation)
+    noise = gumbel(LUCKY.probes["luck"], ACTIONS)
+    bare = eqx.tree_at(lambda b: b.probes, GIVEN, {"noise": noise})
+
+    def charges(kept):
+        stored = eqx.tree_at(lambda b: b.outlook, bare, kept, is_leaf=lambda x: x is None)
+        return one.each(said(LOGITS), stored)
+
+    wanted = one.each(said(LOGITS), LUCKY)
+    np.testing.assert_allclose(charges(kept), wanted, rtol=1e-6)
+    # It is read, and not only carried along.
+    assert float(jnp.max(jnp.abs(charges(kept + 1) - wanted))) > 0.01
 
 
 def test_points_are_climbed_as_they_are():

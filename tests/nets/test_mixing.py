@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import SPEC, shaken
-from descant.nets.mixing import Attention, duplex, mixer
+from descant.nets.mixing import Attention, duplex, elu, mixer
 from descant.nets.mlp import whole_size
 
 STATES = whole_size(SPEC)
@@ -123,3 +123,10 @@ def test_a_utility_whose_weight_has_vanished_moves_unless_the_gradient_is_exact(
     net = mixed(advantage)
     slope = jax.grad(net)(UTILITY, STATE, BEST, jnp.zeros((3, 2)))
     assert float(slope[1]) == pytest.approx(moves * float(jnp.abs(net.scale(STATE))[1]), abs=1e-4)
+
+
+def test_the_exponential_unit_is_jax_s_to_rounding_and_so_is_its_slope():
+    x = jnp.concatenate([jnp.linspace(-30.0, 30.0, 601), jnp.array([1e-6, -1e-6, 0.0])])
+    np.testing.assert_allclose(elu(x), jax.nn.elu(x), rtol=1e-6, atol=1e-7)
+    slope = jax.vmap(jax.grad(elu))
+    np.testing.assert_allclose(slope(x), jax.vmap(jax.grad(jax.nn.elu))(x), atol=1e-6)

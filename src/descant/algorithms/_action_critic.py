@@ -8,7 +8,7 @@ from typing import Literal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from descant.algorithms._actor_critic import AbstractActionCritic, Fit, heard
 from descant.ascent.climb import Climb
@@ -20,9 +20,13 @@ from descant.nets import recurrent
 from descant.nets.beside import Beside
 from descant.ops import moments
 from descant.ops.losses import huber, masked_mean, masked_moments
-from descant.ops.policies import rows
+from descant.ops.policies import gumbel, rows
 from descant.ops.returns import lambda_returns
 from descant.ops.targets import lag
+
+KEPT = 2**26
+"""Numbers, of all ticks of a rollout together, up to which what is made of them is kept while
+actors learn; beyond, each of their steps makes it anew."""
 
 AT_ONCE = 256
 """Ticks that are judged at once where nothing is learnt: hidden numbers of all would fill memory.
@@ -174,6 +178,24 @@ class Factorised(Learned):
     ) -> Float[Array, " V"]:
         return net(observation, action)
 
+    def read(
+        self, state: Judge, actor: AbstractPolicy, rollout: Rollout
+    ) -> Mapping[str, Float[Array, "T E N A"]]:
+        """Luck as the noise that choices are drawn with, the same for every step of the actors."""
+        if not self.probes:
+            return {}
+        actions = rollout.observation.mask.shape[-1]
+        return {"noise": each_tick(partial(gumbel, actions=actions), rollout.probes["luck"])}
+
+    def look(self, state: Judge, rollout: Rollout) -> PyTree:
+        if self.weight is None:
+            return None
+        look = state.net.look
+        ticks = rollout.observation
+        first = jax.eval_shape(look, jax.tree.map(lambda x: x[0, 0], ticks))
+        size = sum(x.size for x in jax.tree.leaves(first)) * rollout.reward.size
+        return each_tick(look, ticks) if size <= KEPT else None
+
     def foresight(
         self,
         state: Judge,
@@ -186,15 +208,17 @@ class Factorised(Learned):
         reads, and with $Q - \mathbb{E}_{a \sim \pi} Q$, as an action is judged within its state."""
         which, drawn = jax.random.split(key)
         ticks = flatten((rollout.observation, rollout.action, jnp.mean(advantage, axis=-1)))
-        asked = jax.random.permutation(which, len(ticks[2]))[:TICKS]
+        count = len(ticks[2])
+        asked = strata(which, min(TICKS, count), count)
         observation, action, advantage = jax.tree.map(lambda x: x[asked], ticks)
 
         def said(observation, action, key):
             draw = lambda key: actor.sample(actor.listen(observation), key)[0]  # noqa: E731
             others = jax.vmap(draw)(jax.random.split(key, DRAWS))
             every = rows(jnp.concatenate([action[None], others]), observation.mask.shape[-1])
-            seen = recurrent.listen(state.net, observation)
-            return jnp.sum(jax.vmap(self.judge, (None, None, 0))(state.net, seen, every), axis=-1)
+            heard = recurrent.listen(state.net, observation)
+            judge = partial(state.net.judge, heard, state.net.look(heard))
+            return jnp.sum(jax.vmap(judge)(every), axis=-1)
 
         _, deviation = self.lesson.fit.scale(state.values)
         keys = jax.random.split(drawn, len(asked))
@@ -208,6 +232,12 @@ class Factorised(Learned):
         _, deviation = self.lesson.fit.scale(state.values)
         unit = deviation / unit if self.in_advantages else deviation
         return self.make_term(value=state.net, weight=self.weight, unit=unit)
+
+
+def strata(key: Key, some: int, count: int) -> Int[Array, " B"]:
+    """So many of `count` indices, one from each of as many equal stretches."""
+    place = (jnp.arange(some) + jax.random.uniform(key, (some,))) * (count / some)
+    return jnp.minimum(place.astype(jnp.int32), count - 1)
 
 
 def variance_left(

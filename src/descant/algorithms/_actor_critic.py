@@ -145,6 +145,11 @@ class AbstractActionCritic(eqx.Module):
         """What credit links want to know of a rollout; it goes among its probes."""
         return {}
 
+    def look(self, state: PyTree, rollout: Rollout) -> PyTree:
+        """What it makes of each tick of a rollout that it has listened to, whatever is done there;
+        None where that is not worth keeping."""
+        return None
+
     def term(self, state: PyTree, unit: Scalar | float) -> Term | None:
         """What it adds to the actor's loss, where an advantage of one is `unit` of reward."""
         return None
@@ -277,7 +282,8 @@ class ActorCritic(AbstractAlgorithm):
             return rollout
         read = self.actions.read(learner.actions, learner.actor, rollout)
         seen = heard(self.actions.net(learner.actions), rollout)
-        return replace(rollout, observation=seen, probes={**rollout.probes, **read})
+        rollout = replace(rollout, observation=seen, probes={**rollout.probes, **read})
+        return replace(rollout, outlook=self.actions.look(learner.actions, rollout))
 
     def _climbing(self, actions: PyTree, unit: Scalar | float) -> AbstractAscent:
         """The ascent, with the term of the critic of actions if that has one."""

@@ -1,6 +1,6 @@
 """A loss term that climbs a critic of joint actions, through the actions themselves."""
 
-from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -9,11 +9,26 @@ from jaxtyping import Array, Float
 
 from descant.ascent.terms import AbstractByDecision
 from descant.core.algorithm import Assessment, Schedule
-from descant.core.types import Number, Observation, Rollout, Scalar
-from descant.ops.policies import relaxed, rows, seeded
+from descant.core.types import Number, Observation, PyTree, Rollout, Scalar
+from descant.ops.policies import gumbel, relaxed, rows
 
 UNLIKELY = 1e-30
 """Probabilities below count as this, so that their logarithm is a number."""
+
+
+@runtime_checkable
+class Value(Protocol):
+    """The value of a joint action in two parts, the first of which no action changes."""
+
+    def look(self, observation: Observation) -> PyTree:
+        """What all joint actions of a tick have in common."""
+        ...
+
+    def judge(
+        self, observation: Observation, seen: PyTree, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        """What one of them is worth."""
+        ...
 
 
 class Climb(AbstractByDecision):
@@ -26,7 +41,7 @@ class Climb(AbstractByDecision):
     """
 
     name = "climbed"
-    value: Callable[[Observation, Float[Array, "N A"]], Float[Array, " V"]]
+    value: Value
     """$Q_{tot}$ of a tick, as one number in the critic's own unit."""
     weight: Schedule
     unit: Scalar | float
@@ -42,10 +57,14 @@ class Climb(AbstractByDecision):
         around = rows(batch.action, batch.observation.mask.shape[-1])
         joint = around.at[:, said.who].set(jax.lax.stop_gradient(going))
 
-        def value(observation, joint):
-            return jnp.sum(self.value(observation, joint))
+        def value(joint, observation, seen):
+            return jnp.sum(self.value.judge(observation, seen, joint))
 
-        slope = jax.vmap(jax.grad(value, argnums=1))(batch.observation, joint)[:, said.who]
+        # Actors move, the value does not: what is kept of it holds for all their steps.
+        seen = batch.outlook
+        if seen is None:
+            seen = jax.vmap(self.value.look)(batch.observation)
+        slope = jax.vmap(jax.grad(value))(joint, batch.observation, seen)[:, said.who]
         gain = jnp.sum(going * jax.lax.stop_gradient(slope), axis=-1)
         return -self.unit * jnp.where(said.acts, gain, 0.0)
 
@@ -59,7 +78,8 @@ class Climb(AbstractByDecision):
         log_probabilities = jnp.log(jnp.maximum(said.probabilities, UNLIKELY))
         noise = jnp.zeros_like(log_probabilities)
         if self.noise:
-            levels = batch.probes["luck"][:, said.who]
-            draw = lambda level: jax.random.gumbel(seeded(level), noise.shape[-1:])  # noqa: E731
-            noise = jax.vmap(jax.vmap(draw))(levels)
+            kept = batch.probes.get("noise")
+            if kept is None:
+                kept = gumbel(batch.probes["luck"], noise.shape[-1])
+            noise = kept[:, said.who]
         return relaxed(log_probabilities, noise, self.temperature, self.hard)

@@ -119,6 +119,9 @@ class Rollout(eqx.Module):
     probes: dict[str, Float[Array, "T E N *_"]]
     """What was measured of each agent, while stepping or by a critic of actions."""
     diagnostics: dict[str, Float[Array, "T E"]]
+    outlook: PyTree = None
+    """What a critic of actions makes of each tick before anybody acts, [T, E, ...]; None where it
+    is asked anew."""
 
 
 class Signal(eqx.Module):

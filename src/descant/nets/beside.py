@@ -1,13 +1,12 @@
 """What actions are worth to each agent, beside what all others do."""
 
-from collections.abc import Callable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from descant.core.types import Key, Observation, Scalar, Spec
+from descant.core.types import Key, Observation, PyTree, Spec
+from descant.nets.mixing import Hypernetwork, Sum
 from descant.nets.mlp import (
     Layers,
     layers,
@@ -98,17 +97,27 @@ class Points(eqx.Module):
     """The value of a joint point: what each agent's own is worth to it, mixed."""
 
     net: Rows
-    mixer: Callable[[Float[Array, " N"], Float[Array, " I"]], Scalar]
+    mixer: Sum | Hypernetwork
     spec: Spec = eqx.field(static=True)
     ear: Ear | None = None
     """What remembers for each agent, if the value is not of the present alone."""
 
     def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
         """One value; agents that rest are worth what no push is."""
+        return self.judge(observation, self.look(observation), action)
+
+    def look(self, observation: Observation) -> PyTree:
+        """What all joint points of a tick have in common: the mixer's weights."""
+        return self.mixer.weights(whole_view(observation))
+
+    def judge(
+        self, observation: Observation, seen: PyTree, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        """The value of one of them."""
         acted = jnp.where(observation.active[:, None], action, 0.0)
         common, own = self._known(observation)
         utility = self.net(common, jnp.concatenate([own, acted], axis=-1))[:, 0]
-        return self.mixer(utility, whole_view(observation))[None]
+        return self.mixer.mix(utility, seen)[None]
 
     def _known(self, observation: Observation) -> Seen:
         if self.ear is None:
@@ -119,7 +128,7 @@ class Points(eqx.Module):
 def points(
     key: Key,
     spec: Spec,
-    mixer: Callable[..., Scalar],
+    mixer: Sum | Hypernetwork,
     *,
     hidden: int = 64,
     depth: int = 2,

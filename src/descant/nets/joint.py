@@ -3,22 +3,21 @@
 import abc
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from descant.core.types import Key, Observation, Scalar, Spec
-from descant.nets.mixing import Duplex
+from descant.core.types import Key, Observation, PyTree, Spec
+from descant.nets.mixing import Duplex, Hypernetwork, Sum
 from descant.nets.mlp import Layers, PerAgent, layers, per_agent, whole_size, whole_view
 from descant.ops.ordering import best
 from descant.ops.policies import ILLEGAL
 
 Utilities = Callable[[Observation], Float[Array, "N A"]]
 """What each agent's actions are worth to it."""
-Mixer = Callable[[Float[Array, " N"], Float[Array, " I"]], Scalar]
 
 
 class AbstractJoint(eqx.Module):
@@ -41,15 +40,40 @@ class Apart(AbstractJoint):
         return taken(self.utilities(observation), action, observation)[0]
 
 
+class Outlook(NamedTuple):
+    """What a mixed value makes of a tick before anybody acts; most of its work."""
+
+    each: Float[Array, "N A"]
+    """What each agent's actions are worth to it; nothing, where it rests."""
+    rest: Float[Array, " N"]
+    """What resting is worth to an agent that does."""
+    weights: PyTree
+    """Of the mixer."""
+
+
 class Mixed(AbstractJoint):
     """One value of all utilities; of the other arguments, the mixer sees the state alone."""
 
     utilities: Utilities
-    mixer: Mixer
+    mixer: Sum | Hypernetwork
 
     def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
-        utility, _ = taken(self.utilities(observation), action, observation)
-        return self.mixer(utility, whole_view(observation))[None]
+        return self.judge(observation, self.look(observation), action)
+
+    def look(self, observation: Observation) -> Outlook:
+        """What all joint actions of a tick have in common."""
+        utility = self.utilities(observation)
+        active = observation.active
+        rest = jnp.where(active, 0.0, highest(utility, observation))
+        weights = self.mixer.weights(whole_view(observation))
+        return Outlook(jnp.where(active[:, None], utility, 0.0), rest, weights)
+
+    def judge(
+        self, observation: Observation, seen: Outlook, action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        """The value of one of them."""
+        utility = jnp.sum(seen.each * action, axis=-1) + seen.rest
+        return self.mixer.mix(utility, seen.weights)[None]
 
 
 class Dueling(AbstractJoint):
@@ -72,6 +96,16 @@ class Whole(eqx.Module):
 
     def __call__(self, observation: Observation, action: Float[Array, "N A"]) -> Float[Array, " V"]:
         """One value; agents that rest count as if they did nothing."""
+        return self.judge(observation, self.look(observation), action)
+
+    def look(self, observation: Observation) -> tuple[()]:
+        """Nothing is made of a tick before everybody acts."""
+        return ()
+
+    def judge(
+        self, observation: Observation, seen: tuple[()], action: Float[Array, "N A"]
+    ) -> Float[Array, " V"]:
+        """The value of a joint action."""
         acted = action * observation.active[:, None]
         return self.body(jnp.concatenate([whole_view(observation), acted.reshape(-1)]))
 
@@ -86,8 +120,14 @@ def taken(
     utility: Float[Array, "N A"], action: Float[Array, "N A"], observation: Observation
 ) -> tuple[Float[Array, " N"], Float[Array, " N"]]:
     """Each agent's utility of what it does, and of the best it could do."""
-    most = jnp.max(jnp.where(legal(observation), utility, ILLEGAL), axis=-1)
+    most = highest(utility, observation)
     return jnp.where(observation.active, jnp.sum(utility * action, axis=-1), most), most
+
+
+def highest(utility: Float[Array, "N A"], observation: Observation) -> Float[Array, " N"]:
+    """What each agent's best legal action is worth."""
+    # Not the largest of the row: XLA takes its derivative slowly.
+    return jnp.sum(utility * greedy(utility, observation), axis=-1)
 
 
 def legal(observation: Observation) -> Bool[Array, "N A"]:

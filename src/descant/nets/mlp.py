@@ -146,9 +146,11 @@ class PerAgent(eqx.Module):
 
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Logits."""
-        own = jnp.concatenate([observation.local, self.embedding], axis=-1)
-        common, weights = shared_view(observation, self.spec), (self.shared, self.own)
-        x = split_affine(common, own, weights, self.bias, self.owners)
+        common, owners = shared_view(observation, self.spec), self.owners
+        local, named = self.own[..., : self.spec.local, :], self.own[..., self.spec.local :, :]
+        x = split_affine(common, observation.local, (self.shared, local), self.bias, owners)
+        # Who an agent is does not change from tick to tick: under vmap this is done once for all.
+        x = x + affine(self.embedding, named, jnp.zeros_like(self.bias), owners)
         return x if self.rest is None else self.rest(self.rest.activation(x))
 
 

@@ -63,6 +63,15 @@ def seeded(level: Float[Array, ""]) -> Key:
     return jax.random.key(jax.lax.bitcast_convert_type(level.astype(jnp.float32), jnp.uint32))
 
 
+def gumbel(level: Float[Array, "*b"], actions: int) -> Float[Array, "*b A"]:
+    """Noise that hangs on nothing but a number each."""
+
+    def draw(level):
+        return jax.random.gumbel(seeded(level), (actions,))
+
+    return jnp.vectorize(draw, signature="()->(a)")(level)
+
+
 def rows(action: Action, actions: int) -> Float[Array, "*b N A"]:
     """Choices as one-hot rows; points as they are."""
     if jnp.issubdtype(action.dtype, jnp.integer):

@@ -127,7 +127,7 @@ def iterate(plan: Plan, run: Run, key: Key, index: Int[Array, ""]) -> tuple[Run,
     learner = jax.tree.map(lambda new, old: jnp.where(good, new, old), learner, run.learner)
     if not plan.whole:
         # What a world lost to NaN will not come back, and no checkpoint may hold it.
-        fresh, lost = _open(plan, learner, open_key), ~_finite(worlds)
+        fresh, lost = _open(plan, learner, open_key), ~_finite(worlds, plan.rollouts)
         worlds = jax.tree.map(lambda new, old: jnp.where(lost, new, old), fresh, worlds)
     run = Run(
         learner=learner,
@@ -194,10 +194,10 @@ def first_bad(rollout: Rollout, learner: PyTree, worlds: PyTree = None) -> Int[A
     """1 + index into `SITES` of where NaN or infinity stood first; 0 if all is finite."""
     never = rollout.reward.shape[0] + 2
     ticks = [_first_tick(getattr(rollout, name), never) for name in SITES[:-2]]
-    ticks += [jnp.where(_finite(worlds), never, never - 2)]
+    ticks += [jnp.where(_finite(worlds, rollout.reward.shape[1]), never, never - 2)]
     ticks += [jnp.where(_finite(learner), never, never - 1)]
     first = jnp.stack(ticks)
-    return jnp.where(jnp.min(first) < never, 1 + jnp.argmin(first), 0)
+    return jnp.where(jnp.any(first < never), 1 + jnp.argmin(first), 0)
 
 
 def _first_tick(tree: PyTree, never: int) -> jax.Array:
@@ -209,12 +209,18 @@ def _first_tick(tree: PyTree, never: int) -> jax.Array:
     ]
     if not finite:
         return jnp.int32(never)
-    bad = ~jnp.all(jnp.stack(finite), axis=0)
+    bad = jnp.any(~jnp.stack(finite), axis=0)
     return jnp.where(jnp.any(bad), jnp.argmax(bad), never)
 
 
-def _finite(tree: PyTree) -> jax.Array:
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in _floats(tree)], dtype=bool))
+def _finite(tree: PyTree, rows: int = 1) -> jax.Array:
+    """Whether all numbers are; of what is spread over devices, `rows` is the axis along which.
+
+    All leaves side by side in one array: looked at leaf by leaf, each is a kernel or two to
+    compile, and XLA repeats the conjunction of all of them in whatever hangs on it.
+    """
+    leaves = [x.reshape(rows, -1) for x in _floats(tree) if x.size]
+    return jnp.all(jnp.isfinite(jnp.concatenate(leaves, axis=1))) if leaves else jnp.bool_(True)
 
 
 def _floats(tree: PyTree) -> list[jax.Array]:
