@@ -145,7 +145,7 @@ def _scored(settings: Settings, folder: Path, output: Output) -> dict[str, Any]:
 def _worth(validation: Mapping[str, Any]) -> str:
     """What validation scenarios say, in the mean over seeds, first what counts first."""
     seeds = {"reward": [sum(each) / len(each) for each in validation["values"]]}
-    seeds |= {name: validation.get(name) for name in ("utility", "violation")}
+    seeds |= {name: validation[name] for name in validation["ranked_by"] if name != "reward"}
     means = [
         f"{name} {sum(seeds[name]) / len(seeds[name]):.5g}" for name in validation["ranked_by"]
     ]

@@ -174,8 +174,8 @@ def _validate(
 def _told(plan: Plan, verdict: Verdict) -> dict[str, Scalar]:
     """What to record of it: rewards, which rules have, too, are not mixed with utilities."""
     name = "validation" if plan.algorithm.aims[0] is None else "validation_utility"
-    short = {} if verdict.violation is None else {"validation_violation": verdict.violation}
-    return {name: verdict.value, **short}
+    found = {name: verdict.value, "validation_violation": verdict.violation}
+    return {name: jnp.asarray(value) for name, value in found.items() if value is not None}
 
 
 def better(kept: Kept, new: Kept) -> Kept:
@@ -213,14 +213,22 @@ def _first_tick(tree: PyTree, never: int) -> jax.Array:
     return jnp.where(jnp.any(bad), jnp.argmax(bad), never)
 
 
+SMALL = 2**16
+"""Numbers up to which a leaf is copied to be looked at together with others."""
+
+
 def _finite(tree: PyTree, rows: int = 1) -> jax.Array:
     """Whether all numbers are; of what is spread over devices, `rows` is the axis along which.
 
-    All leaves side by side in one array: looked at leaf by leaf, each is a kernel or two to
-    compile, and XLA repeats the conjunction of all of them in whatever hangs on it.
+    Small leaves stand side by side in one array: looked at leaf by leaf, each is a kernel or two to
+    compile, and XLA repeats the conjunction of all of them in whatever hangs on it. Large ones,
+    such as a replay's, are not copied for that.
     """
     leaves = [x.reshape(rows, -1) for x in _floats(tree) if x.size]
-    return jnp.all(jnp.isfinite(jnp.concatenate(leaves, axis=1))) if leaves else jnp.bool_(True)
+    small = [x for x in leaves if x.size <= SMALL]
+    parts = [x for x in leaves if x.size > SMALL]
+    parts += [jnp.concatenate(small, axis=1)] if small else []
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in parts] or [jnp.bool_(True)]))
 
 
 def _floats(tree: PyTree) -> list[jax.Array]:
