@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "domains": {"core", "ops", "bridges"},
     "bridges": {"core", "ops"},
     "algorithms": {"core", "ops", "nets", "credit", "ascent"},
-    "train": {"core"},
+    "train": {"core", "ops.loops"},
     "evaluate": {"core", "train"},
     "serve": {"core", "train"},
     "report": {"core", "evaluate.statistics", "train.folder", "train.toml", "train.settings"},

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from descant.ops.loops import while_any
+from descant.ops.loops import when_any, while_any
 
 
 def condition(limit, carry):
@@ -78,3 +78,38 @@ def test_a_batch_runs_until_its_last_member_is_done_and_no_longer():
     value, rounds = jax.vmap(loop)(jnp.array([2.0, 7.0, 0.0]))
     assert value.tolist() == [2.0, 7.0, 0.0]
     assert rounds.tolist() == [7, 7, 7]
+
+
+def doubled(given, x):
+    """Doubles what is to be doubled, of those that have a factor of their own."""
+    where, factor = given
+    return jnp.where(where, factor * x, x)
+
+
+def branch(where, x):
+    return when_any(where, doubled, (where, jnp.float32(2)), x)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_branch_changes_those_who_need_it(compiled):
+    where = jnp.array([[True, False], [False, False], [True, True]])
+    x = jnp.arange(6.0).reshape(3, 2)
+    for member in range(3):
+        np.testing.assert_array_equal(
+            branch(where[member], x[member]), (1 + where[member]) * x[member]
+        )
+    run = jax.vmap(branch)
+    np.testing.assert_array_equal((jax.jit(run) if compiled else run)(where, x), (1 + where) * x)
+
+
+def test_a_branch_is_not_taken_where_no_member_needs_it():
+    """A change that does more than it may shows when it was made."""
+
+    def run(where, x):
+        return when_any(where, lambda factor, x: factor + x, jnp.float32(1), x)
+
+    both = jax.jit(jax.vmap(jax.vmap(run), in_axes=(0, None)))
+    x = jnp.zeros(3)
+    assert both(jnp.zeros((2, 3), bool), x).tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert both(jnp.zeros((2, 3), bool).at[1, 0].set(True), x).tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert "select" not in str(jax.make_jaxpr(both)(jnp.zeros((2, 3), bool), x))

@@ -5,16 +5,18 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jaxtyping
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as Spec
-from jaxtyping import Array
+from jaxtyping import Array, Bool
 
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
 from descant.core.types import Key, Keys, Observation, PyTree, Rollout
+from descant.ops.loops import when_any
 
 AXIS = "scenarios"
 """Axis of a device mesh over which scenarios are spread."""
@@ -94,13 +96,7 @@ def _roll(
     """The rollout of some worlds; keys are for acting, stepping and renewal."""
     policy, memory = algorithm.policy(learner), algorithm.begin(learner)
     at_once = not renew and memory is None
-
-    @jax.vmap
-    def listen(worlds):
-        observation = policy.informed(*worlds)
-        heard = algorithm.listen(learner, observation)
-        value = () if at_once else algorithm.value(learner, heard)
-        return observation, heard, value
+    listen = partial(_listen, algorithm, learner, not at_once)
 
     @jax.vmap
     def act(state, heard, act_key, step_key):
@@ -132,11 +128,11 @@ def _roll(
         }
         if not at_once:
             kept |= {"value": value, "bootstrap": ahead[2]}
+        following = worlds, ahead
         if renew:
             done = step.terminated | step.truncated
-            opened = partial(_opened, env, memory)
-            worlds, ahead = _renew(opened, listen, (worlds, ahead), done, reset_keys)
-        return (worlds, ahead), kept
+            following = _renew(algorithm, learner, env, following, done, reset_keys)
+        return following, kept
 
     (worlds, _), kept = jax.lax.scan(tick, (worlds, () if at_once else listen(worlds)), keys)
     if at_once:
@@ -148,16 +144,43 @@ def _roll(
     return worlds, Rollout(**kept)
 
 
-def _renew(opened: Callable, listen: Callable, carry: PyTree, done: jax.Array, keys: Keys):
-    """New scenarios where an episode has ended; nothing is drawn on ticks where none has."""
+def _listen(
+    algorithm: AbstractAlgorithm, learner: PyTree, judge: bool, worlds: Worlds
+) -> tuple[Observation, Observation, PyTree]:
+    """What is observed in some worlds, before and after somebody has listened, and its value."""
 
-    def fresh(carry):
+    def one(worlds):
+        observation = algorithm.policy(learner).informed(*worlds)
+        heard = algorithm.listen(learner, observation)
+        return observation, heard, algorithm.value(learner, heard) if judge else ()
+
+    return jax.vmap(one)(worlds)
+
+
+def _renew(
+    algorithm: AbstractAlgorithm,
+    learner: PyTree,
+    env: AbstractEnv,
+    carry: PyTree,
+    done: Bool[Array, " E"],
+    keys: Keys,
+) -> PyTree:
+    """New scenarios where an episode has ended; on ticks where none has, of no learner, nothing is
+    drawn and nobody listens."""
+    traced, rest = eqx.partition((algorithm, learner, env), eqx.is_array)
+
+    def fresh(constants, carry):
+        traced, done, keys = constants
+        algorithm, learner, env = eqx.combine(traced, rest)
+
         def pick(new, old):
             return jnp.where(done.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
         # Those that go on ask for one scenario, always the same, which is thrown away: some worlds
         # take long to draw one.
-        worlds = opened(jnp.where(done, keys, jax.random.key(0)))
-        return jax.tree.map(pick, (worlds, listen(worlds)), carry)
+        keys = jnp.where(done, keys, jax.random.key(0))
+        worlds = _opened(env, algorithm.begin(learner), keys)
+        ahead = _listen(algorithm, learner, True, worlds)
+        return jax.tree.map(pick, (worlds, ahead), carry)
 
-    return jax.lax.cond(jnp.any(done), fresh, lambda carry: carry, carry)
+    return when_any(done, fresh, (traced, done, keys), carry)
