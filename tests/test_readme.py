@@ -112,6 +112,8 @@ def test_page_of_an_algorithm_has_its_row(name):
         cell.replace(r"$\alpha$", "alpha").replace("$1 - \\alpha$", "1 - alpha")
         for cell in cells[1].split(" | ")
     ] == [*row.values()]
+    # The toy that all others are shown on is no network.
+    assert (f"](curves/{name}.svg)" in text) == (name != "localised")
 
 
 def test_settings_named_in_pages_exist():
