@@ -156,7 +156,6 @@ FAULTS = {
         rewrite("evaluation.json", lambda e: e.update(policies=e["policies"][:1])),
         "No rule was evaluated beside it",
     ),
-    "no alignment": (rewrite("evaluation.json", lambda e: e.update(alignment=None)), "alignment"),
     "odd alignment": (
         rewrite("evaluation.json", lambda e: e["alignment"].update(policies={"learned": {"q": 9}})),
         "alignment outside 0 to 1",
@@ -205,6 +204,13 @@ def test_broken_runs_still_make_a_page_that_says_so(fabricate, tmp_path, fault):
     damage(run)
     text, _ = report([run], tmp_path)
     assert expected in text
+
+
+def test_where_there_is_no_model_nothing_is_said_of_it(fabricate, tmp_path):
+    run = fabricate()
+    assert "Alignment of the reference" in report([run], tmp_path)[0]
+    rewrite("evaluation.json", lambda e: e.update(alignment=None))(run)
+    assert "lignment" not in report([run], tmp_path)[0]
 
 
 def test_an_empty_folder_makes_a_page(tmp_path):

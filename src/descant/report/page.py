@@ -147,7 +147,7 @@ def _run(record: Record, position: int, *, alone: bool) -> Html:
         *([*wanted, against] if {"utility", "violation"} & {*after} else [against, *wanted]),
         *([("Network", _network(record, network, key))] if network else []),
         ("Learning", _learning(record, key)),
-        ("Alignment of the reference", join(_alignment(record, key), _guided(record, key))),
+        *([("Alignment of the reference", said)] if (said := _aligned(record, key)) else []),
         ("One episode", _episode(record, key)),
         ("Configuration", _configuration(record, alone)),
         ("Environment", _environment(record)),
@@ -389,11 +389,16 @@ def _gradient(record: Record, key: str) -> Html | None:
     return figure(drawn, f"Norm of the gradient, line and band as above. {said}")
 
 
-def _alignment(record: Record, key: str) -> Html:
-    found = record.evaluation
-    drawn = figures.alignment(found, f"{key}-align") if found else None
-    if found is None or drawn is None:
-        return missing("The alignment of the reference was not measured for this run.")
+def _aligned(record: Record, key: str) -> Html | None:
+    """Where the model's word and the reward agree; nothing for a domain without a model."""
+    found, guided = record.evaluation, _guided(record, key)
+    if found is None:
+        return join(
+            missing("The alignment of the reference was not measured for this run."), guided
+        )
+    drawn = figures.alignment(found, f"{key}-align")
+    if drawn is None:
+        return guided
     first, shares = next(iter(found.alignment.items()))
     said = ", ".join(f"{term} in {percent(share, 0)}" for term, share in shares.items())
     caption = (
@@ -401,7 +406,7 @@ def _alignment(record: Record, key: str) -> Html:
         f"({found.model or 'analytic model'}) improves a term of the reward; 0.5 is a coin toss, "
         f"and below it guidance pulls the wrong way. At states visited by {subject(first)}: {said}."
     )
-    return figure(drawn, caption)
+    return join(figure(drawn, caption), guided)
 
 
 def _guided(record: Record, key: str) -> Html | None:
