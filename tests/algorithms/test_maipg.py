@@ -142,11 +142,16 @@ def test_a_rollout_keeps_what_no_action_changes_unless_it_is_too_much(monkeypatc
     kept, anew = charged(jax.random.key(0))
     assert float(jnp.max(jnp.abs(kept))) > 1e-4
     np.testing.assert_allclose(kept, anew, rtol=1e-4, atol=1e-6)
-    state = jax.eval_shape(algorithm.init, jax.random.key(0)).actions
-    look = lambda: jax.eval_shape(algorithm.actions.look, state, given)  # noqa: E731
-    assert look() is not None
+    learner = algorithm.init(jax.random.key(0))
+
+    def found():
+        asked = algorithm.actions, learner.actions, learner.actor, given
+        look = jax.eval_shape(lambda a, s, _, given: a.look(s, given), *asked)
+        return look is not None, jax.eval_shape(lambda a, *rest: a.read(*rest), *asked).keys()
+
+    assert found() == (True, {"noise"})
     monkeypatch.setattr(_action_critic, "KEPT", 10)
-    assert look() is None
+    assert found() == (False, set())
 
 
 def test_three_parts_are_not_told_apart():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from descant.core.errors import UserError
 from descant.core.types import Signal
 from descant.credit import neural
 from descant.credit.neural import Foresight, Neural
@@ -16,6 +17,8 @@ from descant.nets.around import worth
 from descant.nets.table import Window
 from descant.ops import graphs
 from walks import AGENTS, DISCOUNT, REWARD, explained, rolled, undiscounted, walked
+
+ZERO = jnp.float32(0)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def test_values_of_states_tend_to_the_mean_of_what_follows(mixing):
     whole, joint = mixing.whole, mixing.joint
     exact = np.einsum("xu,nxu->nx", joint.policy, whole.action_values(joint, REWARD))
     truth = exact[:, mixing.places[0]].transpose(1, 2, 0)[:, :500]
-    link = foresight(2, trace=1.0, steps=600)
+    link = foresight(2, trace=1.0, steps=1800)
     part = jax.tree.map(lambda x: x[:, :500], replace(rolled(mixing), context=()))
     signal = Signal(part.reward, mixing.reward[:, :500], part.value)
     start = link.init(jax.random.key(0))
@@ -101,6 +104,26 @@ def test_advantages_of_one_step_and_of_all():
     np.testing.assert_allclose(
         whole.ravel(), [1 + 0.6 * (2 + 0.6 * 30) - 10, 2 + 0.6 * 30 - 20], rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("last", [8, 14])
+def test_no_tick_is_left_out_of_what_values_learn_from(mixing, last):
+    """Of 15 ticks with targets, in 8 shares; the pay of one turns, and nothing else does."""
+    part = jax.tree.map(lambda x: x[:16, :4], replace(rolled(mixing), context=()))
+    link = foresight(0, trace=0.0, steps=8)
+    learn = jax.jit(lambda pay, s: link(Signal(part.reward, pay, part.value), part, ZERO, s)[1].net)
+    pay = jnp.ones((16, 4, AGENTS))
+    start = link.init(jax.random.key(0))
+    one, other = (jax.tree.leaves(learn(x, start)) for x in (pay, pay.at[last].set(-1.0)))
+    assert any(np.abs(a - b).max() > 1e-6 for a, b in zip(one, other, strict=True))
+
+
+def test_values_of_states_want_two_ticks(mixing):
+    part = jax.tree.map(lambda x: x[:1, :4], replace(rolled(mixing), context=()))
+    link = foresight(0, trace=0.0, steps=1)
+    with pytest.raises(UserError, match="at least two"):
+        start = link.init(jax.random.key(0))
+        link(Signal(part.reward, jnp.ones((1, 4, AGENTS)), part.value), part, ZERO, start)
 
 
 def test_who_is_not_there_or_far_away_is_never_read():

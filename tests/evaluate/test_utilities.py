@@ -8,13 +8,13 @@ import pytest
 
 from descant.core.utility import exact_value
 from descant.domains import line_message, matrix, voter
-from descant.evaluate import objectives
+from descant.evaluate import objectives, utilities
 from descant.evaluate.episodes import scenario_keys
 from descant.evaluate.objectives import by_scenario, occupied_by_rules, probed
 from descant.evaluate.session import evaluate_domain, evaluate_run
 from descant.evaluate.statistics import interval, paired_difference
 from descant.ops.rules import anything_legal
-from descant.ops.utility import Entropy, Linear, everybody
+from descant.ops.utility import Entropy, Linear, Margin, everybody
 from descant.train.trained import load_trained
 
 RULES = ("rest", "push", "random", "correct")
@@ -71,6 +71,28 @@ def test_few_scenarios_are_not_taken_for_less_variety(made):
         found.append(one.found["utility"].mean - truth)
     assert np.mean(plain) < -0.005
     assert abs(np.mean(found)) < 0.5 * abs(np.mean(plain))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_all_that_is_said_of_violations_is_one_estimate(made, seed):
+    """Also where agents are next to what they must keep: here just below the most there is."""
+    least = Entropy()
+    keep = everybody(Margin(utility=least, least=0.99 * np.log(2.0)), 16)
+    rules = {name: made.rules[name] for name in ("random", "push")}
+    bound = dataclasses.replace(made, constraint=keep, rules=rules)
+    keys = scenario_keys("held-out", seed, 6)
+    for one in occupied_by_rules(bound, keys, 0.9, exact=False):
+        said, found = objectives.violated([one]), one.found["violation"]
+        assert said is not None
+        assert said["total"] == pytest.approx(found.mean) == pytest.approx(np.mean(found.values))
+        assert (said["total"] == 0) == (said["share"] == 0) == (said["worst"] == 0)
+        assert said["worst"] * 16 >= said["total"] >= said["worst"] >= 0
+
+
+def test_rounding_is_no_difference():
+    one, other = objectives.Found(0.35, None), objectives.Found(0.35 + 1e-14, None)
+    found = utilities._difference(one, other, exact=True)
+    assert found == {"mean": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_rules_alone_are_held_against_the_best_of_them():

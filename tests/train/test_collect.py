@@ -105,6 +105,23 @@ def test_worlds_end_by_themselves():
     compare(rollout, rows)
 
 
+def test_learners_side_by_side_renew_each_its_own_worlds():
+    setting = Setting(stop=0.4, horizon=4)
+
+    def run(key):
+        learner = setting.algorithm.init(key)
+        env = setting.domain.env
+        return collect(setting.algorithm, learner, env, setting.worlds, key, 8, renew=True)[1]
+
+    keys = jax.random.split(jax.random.key(3), 2)
+    both, alone = jax.jit(jax.vmap(run))(keys), [jax.jit(run)(key) for key in keys]
+    for i in range(2):
+        for a, b in zip(jax.tree.leaves(both), jax.tree.leaves(alone[i]), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
+    ended = [np.asarray(rollout.terminated).any(axis=1) for rollout in alone]
+    assert (ended[0] != ended[1]).any(), "worlds must end at different ticks here"
+
+
 @pytest.mark.parametrize("steps", [2, 3])
 def test_whole_episodes_need_no_renewal(fixed, steps):
     worlds, plain = fixed.collect(steps, renew=False)

@@ -25,8 +25,8 @@ from descant.ops.returns import lambda_returns
 from descant.ops.targets import lag
 
 KEPT = 2**26
-"""Numbers, of all ticks of a rollout together, up to which what is made of them is kept while
-actors learn; beyond, each of their steps makes it anew."""
+"""Numbers, of all ticks of one learner's rollout together, up to which what is made of them is kept
+while actors learn (256 MiB); beyond, each of their steps makes it anew."""
 
 AT_ONCE = 256
 """Ticks that are judged at once where nothing is learnt: hidden numbers of all would fill memory.
@@ -182,9 +182,9 @@ class Factorised(Learned):
         self, state: Judge, actor: AbstractPolicy, rollout: Rollout
     ) -> Mapping[str, Float[Array, "T E N A"]]:
         """Luck as the noise that choices are drawn with, the same for every step of the actors."""
-        if not self.probes:
-            return {}
         actions = rollout.observation.mask.shape[-1]
+        if not self.probes or rollout.log_prob.size * actions > KEPT:
+            return {}
         return {"noise": each_tick(partial(gumbel, actions=actions), rollout.probes["luck"])}
 
     def look(self, state: Judge, rollout: Rollout) -> PyTree:

@@ -155,8 +155,10 @@ def _measured(evaluation: Mapping[str, Any], measure: str, said: Mapping[str, An
     sign = 1 if more else -1
     policies = _ranked(found, lambda policy: sign * policy[measure]["mean"])
     places = decimals([policy[measure]["mean"] for policy in policies])
-    most = ((evaluation.get("objective") or {}).get("optimum") or {}).get("bound") if more else None
     exact, reference = said["exact"], said["reference"]
+    bounds = (evaluation.get("objective") or {}).get("optimum") or {}
+    # What episodes that are cut off have may exceed what is true of ones without an end.
+    most = bounds.get("bound") if more and exact else None
     head = ["policy", measure]
     head += [] if most is None else ["gap to bound"]
     head += [f"{reference} minus it", *([] if exact else ["95 % interval"]), f"{reference} is"]

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from descant.core.algorithm import AbstractCredit
+from descant.core.errors import UserError
 from descant.core.types import Key, PyTree, Rollout, Scalar, Signal
 from descant.ops.occupancy import in_first_units
 from descant.ops.returns import gae, lambda_returns
@@ -114,6 +115,11 @@ class Foresight(AbstractCredit):
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: State
     ) -> tuple[Signal, State]:
         told = rollout.observation.local[..., : self.width]
+        if len(told) < 2:
+            raise UserError(
+                "algorithm.critic: gae learns from what one tick is worth beside the next, so "
+                "episodes need at least two; cone takes any."
+            )
         unit = _unit(signal.advantage, self.discount)
         value = judged(state.net, told)
         found = self._advantages(value, signal.advantage / unit)
@@ -121,7 +127,8 @@ class Foresight(AbstractCredit):
         shares = min(SHARES, len(target))
 
         def step(at, state):
-            ticks = jnp.arange(len(target) // shares) * shares + at % shares
+            # The last stretch may be short; ticks from the first one on take the missing places.
+            ticks = (jnp.arange(-(-len(target) // shares)) * shares + at % shares) % len(target)
             slope = jax.grad(error)(state.net, told[ticks], target[ticks])
             move, moments = self._adam.update(slope, state.moments)
             return State(optax.apply_updates(state.net, move), moments)

@@ -23,7 +23,7 @@ from descant.core.domain import AbstractStateRule, Domain, Rule
 from descant.core.errors import UserError
 from descant.core.network import AbstractSystem
 from descant.core.types import Keys, Scalar
-from descant.core.utility import AbstractObjective, AbstractOracle, exact_local
+from descant.core.utility import AbstractObjective, AbstractOracle
 from descant.evaluate.episodes import Decided, Mode
 from descant.evaluate.statistics import pseudo_values
 from descant.train.trained import Trained
@@ -37,7 +37,7 @@ LANES = 64
 """Means that are looked at side by side."""
 
 
-UTILITY, VIOLATION = "utility", "violation"
+UTILITY, VIOLATION, MARGIN = "utility", "violation", "margin"
 
 
 class Aims(NamedTuple):
@@ -67,6 +67,8 @@ class Occupied(NamedTuple):
     found: Mapping[str, Found]
     """`utility`, `utility_GROUP` and `violation`, of constraints and summed over agents, as far as
     the domain wants anything but reward."""
+    short: Float[np.ndarray, " N"] | None
+    """By how much each agent violates its constraint; None where there is none."""
 
     @property
     def groups(self) -> dict[str, float]:
@@ -148,59 +150,73 @@ def _occupied(
     def one(policy: Any, chances: Float[np.ndarray, "N S A"] | None) -> Occupied:
         if oracle is not None and chances is not None:
             here = oracle.occupancy(chances)
-            return Occupied(here, True, _wanted(domain, here, None))
+            return Occupied(here, True, *_wanted(domain, here, None))
         here, seen = play(policy)
-        return Occupied(here, False, _wanted(domain, here, seen))
+        return Occupied(here, False, *_wanted(domain, here, seen))
 
     return [one(policy, given) for policy, given in zip(policies, chances, strict=True)]
 
 
 def _wanted(
     domain: Domain, here: Float[np.ndarray, "N S A"], seen: Float[Array, "E N S A"] | None
-) -> dict[str, Found]:
+) -> tuple[dict[str, Found], Float[np.ndarray, " N"] | None]:
     """What the team has at mean occupancies, dealt out to those of each scenario if they are given
-    and there are several."""
+    and there are several, and by how much each agent violates its constraint.
+
+    What is dealt out of constraints is each agent's margin; whoever has none left in the mean is
+    short of it, and only then does it count.
+    """
     groups = {} if domain.objective is None else dict(domain.objective.groups)
     aims = Aims(domain.objective, domain.constraint, groups)
     with jax.enable_x64(True):
-        whole = {name: float(x) for name, x in _numbers(aims, jnp.asarray(here)).items()}
-    if seen is None or len(seen) == 1 or not whole:
-        return {name: Found(x, None) for name, x in whole.items()}
-    count = len(seen)
-    weights = np.concatenate([np.full((1, count), 1 / count), (1 - np.eye(count)) / (count - 1)])
-    size = max(1, min(LANES, KEPT // seen[0].size))
-    drawn = _weighted(aims, seen, jnp.asarray(weights, seen.dtype), size)
-    found = {}
-    for name, x in drawn.items():
-        # Single precision is off by as much in all of them, and is taken off.
-        column = np.asarray(x, np.float64)
-        values = pseudo_values(whole[name], whole[name] + column[1:] - column[0])
-        mean = float(values.mean())
-        # A violation is never below none, whatever is taken off its estimate.
-        found[name] = Found(max(mean, 0.0) if name == VIOLATION else mean, values)
-    return found
+        whole = {n: np.asarray(x, np.float64) for n, x in _margins(aims, jnp.asarray(here)).items()}
+    dealt: dict[str, Float[np.ndarray, "E *_"]] = {}
+    if seen is not None and len(seen) > 1 and whole:
+        count = len(seen)
+        leaving = (1 - np.eye(count)) / (count - 1)
+        weights = jnp.asarray(np.concatenate([np.full((1, count), 1 / count), leaving]), seen.dtype)
+        size = max(1, min(LANES, KEPT // seen[0].size))
+        for name, x in _weighted(aims, seen, weights, size).items():
+            # Single precision is off by as much in all of them, and is taken off.
+            column = np.asarray(x, np.float64)
+            dealt[name] = pseudo_values(whole[name], whole[name] + column[1:] - column[0])
+    mean = whole | {name: values.mean(axis=0) for name, values in dealt.items()}
+    found = {n: Found(float(mean[n]), dealt.get(n)) for n in mean if n != MARGIN}
+    if MARGIN not in mean:
+        return found, None
+    short = np.maximum(-mean[MARGIN], 0.0)
+    values = -dealt[MARGIN][:, short > 0].sum(axis=1) if dealt else None
+    return found | {VIOLATION: Found(float(short.sum()), values)}, short
 
 
 @eqx.filter_jit
 def _weighted(
     aims: Aims, seen: Float[Array, "E N S A"], weights: Float[Array, "B E"], size: int
-) -> dict[str, Float[Array, " B"]]:
-    """Numbers at weighted means of occupancies."""
+) -> dict[str, Float[Array, "B *_"]]:
+    """Numbers and margins at weighted means of occupancies."""
     return jax.lax.map(
-        lambda weight: _numbers(aims, jnp.tensordot(weight, seen, axes=1)), weights, batch_size=size
+        lambda weight: _margins(aims, jnp.tensordot(weight, seen, axes=1)), weights, batch_size=size
     )
 
 
-def _numbers(aims: Aims, here: Float[Array, "N S A"]) -> dict[str, Scalar]:
-    """What the team has of its objective, in all and by group, and by how much its agents violate
-    constraints in all."""
+def _margins(aims: Aims, here: Float[Array, "N S A"]) -> dict[str, Float[Array, "*_"]]:
+    """What the team has of its objective, in all and by group, and what every agent has left of its
+    constraint."""
     found = {}
     if aims.objective is not None:
         local = aims.objective.local(here)
         found[UTILITY] = aims.objective.value(here)
         found |= {f"{UTILITY}_{n}": jnp.mean(local[who]) for n, who in aims.groups.items()}
     if aims.constraint is not None:
-        found[VIOLATION] = jnp.sum(jnp.maximum(-aims.constraint.local(here), 0))
+        found[MARGIN] = aims.constraint.local(here)
+    return found
+
+
+def _numbers(aims: Aims, here: Float[Array, "N S A"]) -> dict[str, Scalar]:
+    """The same with margins as one number: by how much constraints are violated in all."""
+    found = _margins(aims, here)
+    if (margin := found.pop(MARGIN, None)) is not None:
+        found[VIOLATION] = jnp.sum(jnp.maximum(-margin, 0))
     return found
 
 
@@ -264,15 +280,14 @@ def probed(domain: Domain) -> dict[str, list[float]]:
     return {name: np.asarray(x, np.float64).tolist() for name, x in found.items()}
 
 
-def violated(domain: Domain, found: Sequence[Occupied] | None) -> dict[str, Any] | None:
+def violated(found: Sequence[Occupied] | None) -> dict[str, Any] | None:
     """By how much constraints are violated, in all and at most, and by what share of the agents, in
     the mean over seeds; None where there are none, or where agents are is not known."""
-    constraint = domain.constraint
-    if found is None or constraint is None:
+    if found is None or any(each.short is None for each in found):
         return None
-    short = np.array([np.maximum(-exact_local(constraint, each.occupancy), 0) for each in found])
+    short = np.array([each.short for each in found])
     return {
-        "total": float(np.mean([each.found[VIOLATION].mean for each in found])),
+        "total": float(short.sum(axis=1).mean()),
         "worst": float(short.max(axis=1).mean()),
         "share": float((short > 0).mean()),
         "exact": all(each.exact for each in found),

@@ -95,7 +95,7 @@ def evaluate_run(
         "overrides": dict(overrides or {}),
         "ranked_by": list(measures(trained.algorithm, trained.settings.algorithm)),
         "objective": reached(trained, found, bound=bound),
-        "constraint": violated(domain, found),
+        "constraint": violated(found),
         "network": shown(trained, found, keys),
     }
     against_rules(evaluation, trained, domain, found, keys, mode)

@@ -79,7 +79,7 @@ def paired_difference(
     return interval(x - y, confidence=confidence, resamples=resamples, seed=seed)
 
 
-def pseudo_values(whole: float, left_out: ArrayLike) -> Array:
+def pseudo_values(whole: ArrayLike, left_out: ArrayLike) -> Array:
     r"""A number that scenarios have only together, such as a function of their mean, dealt out to
     them: $n \hat\theta - (n - 1) \hat\theta_{-i}$; Tukey (1958).
 
@@ -88,14 +88,14 @@ def pseudo_values(whole: float, left_out: ArrayLike) -> Array:
     and drawn anew as values are.
 
     Args:
-        whole: the number on all scenarios.
-        left_out: the number on all but each of them in turn.
+        whole: the number on all scenarios, or several.
+        left_out: the same on all but each of them in turn, by scenario first.
 
     Raises:
         ValueError: a number is not finite, or there are none.
     """
-    x = _finite("left_out", left_out, ndim=1)
-    return x.size * float(_finite("whole", whole)) - (x.size - 1) * x
+    x = _finite("left_out", left_out)
+    return len(x) * _finite("whole", whole) - (len(x) - 1) * x
 
 
 def welch_difference(a: ArrayLike, b: ArrayLike, *, confidence: float = 0.95) -> Interval:

@@ -2,6 +2,7 @@
 violate constraints: exactly where that is known of all of them, otherwise as the same episodes have
 it of each."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -109,4 +110,6 @@ def _difference(one: Found, other: Found, exact: bool) -> dict[str, Any]:
     if one.values is not None and other.values is not None:
         return {**paired_difference(one.values, other.values)}
     gap = one.mean - other.mean
+    if math.isclose(one.mean, other.mean, rel_tol=1e-9, abs_tol=1e-12):
+        gap = 0.0  # What is left is rounding.
     return {"mean": gap, "low": gap if exact else None, "high": gap if exact else None}

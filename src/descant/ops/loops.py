@@ -48,8 +48,8 @@ def when_any(
 
     Under `vmap` an ordinary branch on what differs between members is no branch: both sides are
     computed, and selected from. Here the batch takes it if any member does, so **`change` must
-    change nothing where `where` does not hold**. It must not close over traced values: those go
-    into `constants`.
+    change nothing where `where` does not hold**. It must not close over what differs between
+    members: that goes into `constants`. Nothing is differentiated through it.
     """
 
     @jax.custom_batching.custom_vmap

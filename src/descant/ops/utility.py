@@ -553,8 +553,10 @@ class Part(eqx.Module):
 
     def over(self, ask: Callable, occupancy: Float[Array, "N S A"]) -> Array:
         """`ask(utility, occupancy)` of each of them."""
-        axis = eqx.if_array(0) if self.each else None
-        return eqx.filter_vmap(ask, in_axes=(axis, 0))(self.utility, occupancy[self.who])
+        # Numbers that all of them share have no axis, also where they are arguments of a program.
+        rows = lambda leaf: 0 if eqx.is_array(leaf) and leaf.ndim else None  # noqa: E731
+        axes = rows if self.each else None
+        return eqx.filter_vmap(ask, in_axes=(axes, 0))(self.utility, occupancy[self.who])
 
 
 class Mean(AbstractObjective):

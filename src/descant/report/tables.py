@@ -131,9 +131,10 @@ def by_utility(evaluation: Evaluation) -> Html:
     shown = wanted.policies[:MOST_ROWS] if wanted else ()
     groups = list(dict.fromkeys(n for p in shown if p.utility for n in p.utility.groups))
     groups = groups if len(groups) > 1 else []
-    most = objective.most if objective else None
-    bounded = [] if most is None else ["gap to bound"]
     exact = "utility" in evaluation.exact
+    # What episodes that are cut off have may exceed what is true of ones without an end.
+    most = objective.most if objective and exact else None
+    bounded = [] if most is None else ["gap to bound"]
     gap = digits(_middle(_half(p.difference) or (p.difference or {}).get("mean") for p in shown))
     rows = [
         [

@@ -156,7 +156,7 @@ def _rules(agents: int, scale: Scale) -> Rules:
 def _figure(algorithm: str, known: Curves) -> Figure:
     """An algorithm's curves beside MAPPO's, by size."""
     own = [row for row in known.rows if row.algorithm == algorithm]
-    colours = dict(zip(own, OWN, strict=False))
+    colours = dict(zip(own, OWN[: len(own)], strict=True))
     if algorithm != FIRST:
         colours = {method(FIRST): BESIDE} | colours
     panels = []
@@ -179,7 +179,8 @@ def _figure(algorithm: str, known: Curves) -> Figure:
 
 def _ends(known: Curves) -> Figure:
     series = []
-    for colour, agents in zip(SIZES, known.scale.servers, strict=False):
+    sizes = known.scale.servers
+    for colour, agents in zip(SIZES[: len(sizes)], sizes, strict=True):
         ends = [
             (float(known.rows.index(row)), known.reward(row, agents)) for row in known.at(agents)
         ]
@@ -230,7 +231,8 @@ def _findings(known: Curves) -> Iterator[str]:
         yield (
             f"Among {n} agents {best} ends best, at {told(ends[best], 3)}. The rule by-capacity "
             f"has {told(plain, 3)}; least-filled, whose agents know what those before them took, "
-            f"has {told(clever, 3)}. Beyond by-capacity: {', '.join(beyond) or 'nobody'}."
+            f"has {told(clever, 3)}. Beyond by-capacity in the mean: "
+            f"{', '.join(beyond) or 'nobody'}."
         )
         yield f"Against MAPPO among {n}: {_standings(known, n)}."
     yield _left(known)
@@ -246,7 +248,7 @@ def _standings(known: Curves, n: int) -> str:
 
 
 def _left(known: Curves) -> str:
-    """What remains of what random agents lose; rewards of unlike sizes do not compare by
+    """Losses as shares of what random agents lose; rewards of unlike sizes do not compare by
     themselves."""
     parts = []
     for n in known.scale.servers:
@@ -254,7 +256,7 @@ def _left(known: Curves) -> str:
         left = {row.label: known.reward(row, n).mean / random for row in known.at(n)}
         ordered = sorted(left.items(), key=lambda pair: pair[1])
         parts.append(f"N = {n}: {', '.join(f'{label} {percent(x)}' for label, x in ordered)}")
-    return f"What is left of what agents lose that choose at random. {'; '.join(parts)}."
+    return f"Loss, as a share of that of agents who choose at random. {'; '.join(parts)}."
 
 
 def _notes(known: Curves) -> Iterator[str]:

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,3 +54,14 @@ def test_entropy_that_falls_short_is_charged():
 def test_values_out_of_range_are_named(changes, sentence):
     with pytest.raises(UserError, match=sentence):
         line_message.make(line_message.Config(**changes))
+
+
+def test_what_is_wanted_may_be_an_argument_of_a_program():
+    """Training takes an algorithm's numbers as arguments, those of its objective among them."""
+    domain = line_message.make(line_message.Config(agents=3, horizon=5, entropy=0.5))
+    occupancy = jnp.asarray(np.random.default_rng(0).dirichlet(np.ones(4), 3).reshape(3, 2, 2))
+    for wanted in (domain.objective, domain.constraint):
+        numbers, rest = eqx.partition(wanted, lambda leaf: isinstance(leaf, float))
+        assert jax.tree.leaves(numbers)
+        local = jax.jit(lambda numbers, x, rest=rest: eqx.combine(numbers, rest).local(x))
+        np.testing.assert_allclose(local(numbers, occupancy), wanted.local(occupancy), rtol=1e-5)
