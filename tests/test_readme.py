@@ -67,8 +67,9 @@ def test_commands_are_understood(line, monkeypatch, capsys):
         assert cli.run([*words, "--dry-run", "--quiet"]) == 0, capsys.readouterr().err
     if name == "evaluate":
         domain = arguments.words[0] if arguments.words else "cloud"
-        # A run folder is named after its domain.
-        domain = domain.removeprefix("runs/").split("-")[0]
+        if domain.startswith("runs/"):
+            # A run folder is named after its domain.
+            domain = domain.removeprefix("runs/").split("-")[0]
         config.resolve(domain, None, arguments.options.preset, None, arguments.flags)
 
 
