@@ -5,8 +5,10 @@
 
 Scenarios side by side, ticks of a rollout, epochs, minibatches and widths are those of JaxMARL
 0.2.0's scripts for MPE spread and SMAX 3m; memory is learnt through 16 ticks in a row, theirs
-through 128. A row's reference is the world alone under random actions, in the same run. The first
-iteration is left out; medians. SMAX needs the extra `jaxmarl` and is left out without it.
+through 128. A row's reference is the world alone under random actions, in the same run; rows of a
+world with like networks take turns, iteration by iteration, and are also held against MAPPO's of
+the same turn. The first iteration is left out; medians. SMAX needs the extra `jaxmarl` and is left
+out without it.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-from timing import iterations, place, seconds
+from timing import place, seconds, trainer
 
 from descant.algorithms import ippo, maipg, mappo
 from descant.core.domain import Domain
@@ -52,32 +54,35 @@ def marines() -> Domain:
     return jaxmarl.make(jaxmarl.Config(env="SMAX", map="3m"))
 
 
-ROWS: dict[str, tuple[Callable[[], Domain], int, Callable[[Domain], Any]]] = {
-    "spread, mappo": (spread, 16, lambda d: mappo.make(FORWARD, d)),
-    "spread, ippo": (spread, 16, lambda d: ippo.make(ippo.Config(base=FORWARD), d)),
-    "spread, recurrent mappo": (spread, 16, lambda d: mappo.make(MEMORY, d)),
-    "spread, maipg vdn": (
+GROUPS: tuple[tuple[Callable[[], Domain], int, dict[str, Callable[[Domain], Any]]], ...] = (
+    (
         spread,
         16,
-        lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="sum"), d),
+        {
+            "spread, mappo": lambda d: mappo.make(FORWARD, d),
+            "spread, ippo": lambda d: ippo.make(ippo.Config(base=FORWARD), d),
+            "spread, maipg vdn": lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="sum"), d),
+            "spread, maipg qmix": lambda d: maipg.make(
+                maipg.Config(base=FORWARD, mixer="monotone"), d
+            ),
+        },
     ),
-    "spread, maipg qmix": (
+    (
         spread,
         16,
-        lambda d: maipg.make(maipg.Config(base=FORWARD, mixer="monotone"), d),
+        {
+            "spread, recurrent mappo": lambda d: mappo.make(MEMORY, d),
+            "spread, recurrent maipg vdn": lambda d: maipg.make(
+                maipg.Config(base=MEMORY, mixer="sum"), d
+            ),
+            "spread, recurrent maipg qmix": lambda d: maipg.make(
+                maipg.Config(base=MEMORY, mixer="monotone"), d
+            ),
+        },
     ),
-    "spread, recurrent maipg vdn": (
-        spread,
-        16,
-        lambda d: maipg.make(maipg.Config(base=MEMORY, mixer="sum"), d),
-    ),
-    "spread, recurrent maipg qmix": (
-        spread,
-        16,
-        lambda d: maipg.make(maipg.Config(base=MEMORY, mixer="monotone"), d),
-    ),
-    "3m, recurrent mappo": (marines, 128, lambda d: mappo.make(BATTLE, d)),
-}
+    (marines, 128, {"3m, recurrent mappo": lambda d: mappo.make(BATTLE, d)}),
+)
+"""Worlds, how many side by side, and who is trained there, MAPPO first."""
 
 
 def alone(domain: Domain, scenarios: int, repeats: int) -> float:
@@ -98,20 +103,32 @@ def alone(domain: Domain, scenarios: int, repeats: int) -> float:
     return scenarios * STEPS / statistics.median(taken)
 
 
-def measure(name: str, repeats: int) -> dict[str, Any]:
-    """One row."""
-    make, scenarios, algorithm = ROWS[name]
-    domain = make()
-    what = plan(algorithm(domain), domain.env, rollouts=scenarios, steps=STEPS, iterations=1000)
-    compiling, taken = iterations(what, repeats)
-    return {
-        "name": name,
-        "scenarios": scenarios,
-        "compile_seconds": compiling,
-        "iteration_seconds": statistics.median(taken),
-        "ticks_per_second": scenarios * STEPS / statistics.median(taken),
-        "world_alone": alone(domain, scenarios, repeats),
-    }
+def measure(
+    domain: Domain, scenarios: int, makers: dict[str, Callable[[Domain], Any]], repeats: int
+) -> list[dict[str, Any]]:
+    """Rows that take turns, held against the first of them."""
+    compiling, calls = {}, {}
+    for name, algorithm in makers.items():
+        what = plan(algorithm(domain), domain.env, rollouts=scenarios, steps=STEPS, iterations=1000)
+        compiling[name], calls[name] = trainer(what)
+    taken: dict[str, list[float]] = {name: [] for name in makers}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            taken[name] += seconds(call, 1)
+    world = alone(domain, scenarios, repeats)
+    first = taken[next(iter(makers))]
+    return [
+        {
+            "name": name,
+            "scenarios": scenarios,
+            "compile_seconds": compiling[name],
+            "iteration_seconds": statistics.median(mine),
+            "ticks_per_second": scenarios * STEPS / statistics.median(mine),
+            "times_mappo": statistics.median(x / y for x, y in zip(mine, first, strict=True)),
+            "world_alone": world,
+        }
+        for name, mine in taken.items()
+    ]
 
 
 def main() -> int:
@@ -121,19 +138,25 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     options = parser.parse_args()
     rows = []
-    for name in (name for name in ROWS if options.only in name):
+    for make, scenarios, makers in GROUPS:
+        if not any(options.only in name for name in makers):
+            continue
+        # Without its first row a group has nothing to be held against.
+        first = next(iter(makers))
+        wanted = {k: v for k, v in makers.items() if options.only in k or k == first}
         try:
-            rows.append(measure(name, options.repeats))
+            rows += measure(make(), scenarios, wanted, options.repeats)
         except UserError as error:
-            print(f"{name}: left out. {error}", file=sys.stderr)
+            print(f"{', '.join(wanted)}: left out. {error}", file=sys.stderr)
     if options.json:
         print(json.dumps({"rows": rows, **place()}))
         return 0
-    print(f"{'row':30} ticks/s   s an iteration   compiled in   world alone, ticks/s")
+    print(f"{'row':30} ticks/s   s an iteration   times MAPPO   compiled in   world alone, ticks/s")
     for row in rows:
         print(
             f"{row['name']:29} {row['ticks_per_second']:8,.0f} {row['iteration_seconds']:13.3f} "
-            f"{row['compile_seconds']:15.1f} s {row['world_alone']:16,.0f}"
+            f"{row['times_mappo']:15.2f} {row['compile_seconds']:13.1f} s "
+            f"{row['world_alone']:16,.0f}"
         )
     return 0
 

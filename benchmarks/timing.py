@@ -21,8 +21,8 @@ def seconds(call: Callable[[], Any], repeats: int) -> list[float]:
     return taken
 
 
-def iterations(what: Plan, repeats: int) -> tuple[float, list[float]]:
-    """Seconds of compiling a training iteration, and of each of some, the first left out."""
+def trainer(what: Plan) -> tuple[float, Callable[[], Any]]:
+    """Seconds of compiling a training iteration, and a call that makes one; the first is made."""
     runs, keys = start(what, 0, 1)
     begin = time.perf_counter()
     iterate = compile_period(what, runs, keys, 1)
@@ -35,6 +35,12 @@ def iterations(what: Plan, repeats: int) -> tuple[float, list[float]]:
         return runs, metrics
 
     jax.block_until_ready(once())
+    return compiling, once
+
+
+def iterations(what: Plan, repeats: int) -> tuple[float, list[float]]:
+    """Seconds of compiling a training iteration, and of each of some, the first left out."""
+    compiling, once = trainer(what)
     return compiling, seconds(once, repeats)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from builders import TINY
 from descant.algorithms import facmac, iql, qmix, qplex
-from descant.algorithms._value import Brain, _loss, _recalled, _remember
+from descant.algorithms._value import Brain, Span, _loss, _recalled, _remember
 from descant.core.errors import UserError
 from descant.nets.joint import Apart
 from descant.nets.mlp import whole_view
@@ -47,6 +47,7 @@ def rolled(algorithm):
         worlds = open_worlds(TOY.env, key, SCENARIOS, memory=algorithm.begin(learner))
         learner = eqx.tree_at(lambda x: x.values.weight, learner, jnp.float32(1))
         learner = eqx.tree_at(lambda x: x.values.square, learner, jnp.float32(4))
+        learner = replace(learner, paid=Span(jnp.float32(-1), jnp.float32(0.5)))
         given = algorithm, learner, TOY.env, worlds, key, STEPS
         return learner, collect(*given, renew=True)[1]
 
@@ -214,6 +215,26 @@ def test_values_are_in_units_of_reward(seen):
     observation = jax.tree.map(lambda x: x[0, 0], rollout.observation)
     raw = learner.target.joint(observation, learner.brain.choice(observation))
     np.testing.assert_allclose(algorithm.value(learner, observation), 2 * raw, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("mean", "bound"), [(1e4, 50), (-1e4, -100)])
+def test_no_value_is_beyond_what_rewards_can_add_up_to(seen, mean, bound):
+    """At a discount of 0.99, a hundred times the most and the least that a tick has brought."""
+    algorithm, learner, rollout = seen
+    observation = jax.tree.map(lambda x: x[0, 0], rollout.observation)
+    learner = eqx.tree_at(lambda x: x.values.mean, learner, jnp.float32(mean))
+    np.testing.assert_allclose(algorithm.value(learner, observation), bound, rtol=1e-4)
+
+
+def test_least_and_most_rewards_are_kept_and_none_is_among_them(seen):
+    algorithm, learner, rollout = seen
+    better = replace(rollout, reward=1 + jnp.abs(rollout.reward))
+    update = jax.jit(lambda r, x: algorithm.update(x, r, jnp.float32(0), KEY)[0])
+    start = replace(learner, paid=Span(jnp.float32(0), jnp.float32(0)))
+    paid = update(better, start).paid
+    assert (float(paid.least), float(paid.most)) == (0, float(better.reward.max()))
+    worse = replace(rollout, reward=-better.reward)
+    assert float(update(worse, replace(start, paid=paid)).paid.least) == -float(paid.most)
 
 
 def test_neither_the_actor_nor_the_value_moves_the_other(seen):

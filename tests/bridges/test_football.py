@@ -136,9 +136,26 @@ def test_games_of_one_engine_are_the_games_alone(games):
     check_games_do_not_meet("academy_3_vs_1_with_keeper", 3, 9)
 
 
+def check_a_game_may_end_just_after_the_kick_off_of_another(scenario, players, ticks):
+    engine = Engine(scenario, players)
+    first, other = Pitch(engine), Pitch(engine)
+    first.reset(seed=0)
+    for _ in range(ticks):
+        other.reset(seed=1)
+        first.step(dict.fromkeys(first.agents, SHOT))
+        if not first.agents:
+            return
+    pytest.fail("the game goes on")
+
+
+def test_a_game_may_end_just_after_the_kick_off_of_another(games):
+    check_a_game_may_end_just_after_the_kick_off_of_another("academy_corner", 3, 2)
+
+
 @pytest.mark.parametrize("scenario", ["3_vs_1_with_keeper", "counterattack_hard"])
 def test_so_they_are_on_the_real_engine(scenario):
     if find_spec("gfootball") is None:
         pytest.skip("needs gfootball, built from source")
     name = f"academy_{scenario}"
     check_games_do_not_meet(name, domain.PLAYERS[name], 25)
+    check_a_game_may_end_just_after_the_kick_off_of_another(name, domain.PLAYERS[name], 400)

@@ -11,7 +11,7 @@ import pytest
 from descant.core.errors import UserError
 from descant.core.types import Signal
 from descant.credit import neural
-from descant.credit.neural import Foresight, Neural
+from descant.credit.neural import Foresight, Learning, Neural
 from descant.domains.tables.world import tables
 from descant.nets.around import worth
 from descant.nets.table import Window
@@ -29,7 +29,7 @@ def mixing():
 def link(radius, **options):
     window = Window(graphs.line(AGENTS), 2, radius)
     make = partial(worth, window=window, told=3, hidden=32, depth=1)
-    return Neural(make=make, width=1, actions=2, discount=DISCOUNT, rate=1e-2, **options)
+    return Neural(Learning(make, width=1, discount=DISCOUNT, rate=1e-2, **options), actions=2)
 
 
 def judged(walk, radius, **options):
@@ -72,7 +72,7 @@ def test_targets_of_one_step_and_of_all(mixing):
 def foresight(radius, **options):
     window = Window(graphs.line(AGENTS), 2, radius)
     make = partial(worth, window=window, told=1, hidden=32, depth=1)
-    return Foresight(make=make, width=1, discount=DISCOUNT, rate=1e-2, **options)
+    return Foresight(Learning(make, width=1, discount=DISCOUNT, rate=1e-2, **options))
 
 
 def test_values_of_states_tend_to_the_mean_of_what_follows(mixing):

@@ -1,6 +1,7 @@
 """What `gfootball.env.create_environment` gives, where the package is not built: the same calls and
 shapes, and a game that a test can foresee. Its engine, too, keeps the order of teams that its first
-seed gave, unless told."""
+seed gave, unless told, and breaks down where the first tick after a kick-off ends a game, whichever
+game that is."""
 
 import copy
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ class Game:
         self.wind = np.random.default_rng(seed)
         self.order = float(self._config["reverse_team_processing"])
         self.ball, self.time, self.over = 0.1 * self.wind.random(), 0, False
+        self.played = 0
         return self._rows()
 
     def step(self, actions):
@@ -39,6 +41,8 @@ class Game:
         self.ball += 0.1 * actions.count(RIGHT) + 0.02 * self.wind.random()
         goal = (1 if self.ball > REACH else -1) if SHOT in actions else 0
         self.over = bool(goal) or self.time == LENGTH
+        self.played += 1
+        assert not (self.over and self.played == 1), "nothing is left to write to"
         reward = np.full(self.players, goal, np.float32)
         reward[0] += 0.1 * actions.count(RIGHT)
         told = reward if self.players > 1 else reward[0]

@@ -29,7 +29,7 @@ from descant.core.types import Key, Observation, PyTree, Rollout, Scalar, Signal
 from descant.core.utility import AbstractObjective
 from descant.credit.critics import Additive, Advantages, Tables
 from descant.credit.networked import Ahead, Nearby
-from descant.credit.neural import Foresight, Neural
+from descant.credit.neural import Foresight, Learning, Neural
 from descant.nets.around import worth
 from descant.nets.policy import Independent
 from descant.nets.table import MOST, Window
@@ -352,15 +352,15 @@ def _learnt(config: Config, network: AbstractSystem, radius: int) -> AbstractCre
     window = Window(network.graph, network.states, radius)
     sizes = {"hidden": config.hidden, "depth": config.depth}
     acts = network.actions if config.critic == "neural" else 0
-    given = {
-        "make": lambda key: worth(key, window, network.width + acts, **sizes),
-        "width": network.width,
-        "discount": config.discount,
-        "trace": config.trace,
-        "steps": config.sweeps,
-        "rate": config.critic_rate,
-    }
-    return Neural(**given, actions=acts) if acts else Foresight(**given)
+    learning = Learning(
+        make=lambda key: worth(key, window, network.width + acts, **sizes),
+        width=network.width,
+        discount=config.discount,
+        trace=config.trace,
+        steps=config.sweeps,
+        rate=config.critic_rate,
+    )
+    return Neural(learning, acts) if acts else Foresight(learning)
 
 
 def _counting(config: Config, network: AbstractNetwork, radius: int) -> AbstractCredit:

@@ -4,6 +4,7 @@ lags behind, a replay of ticks, and agents that explore."""
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -41,6 +42,8 @@ from descant.ops.targets import lag
 
 MOMENTUM = 0.99
 """Of the moments that targets are standardised with, per gradient step."""
+NEVER = 1e-9
+"""Chance of a tick to be the last that counts, where a discount of 1 leaves none."""
 
 
 class Tick(eqx.Module):
@@ -94,10 +97,22 @@ class Brain(eqx.Module):
         return relaxed(log_probabilities, noise, 1.0, hard=True)
 
     def strain(self, observation: Observation) -> Scalar:
-        """How far the actor's points are beyond their bounds; choices have none."""
+        """How far the actor has gone to where no slope reaches it: beyond the bounds of points, or
+        to chances near 0 and 1. Squares of what it says, their mean over each agent's actions, all
+        agents together, as the value that it climbs is everybody's."""
         if isinstance(self.actor, Bounded):
             return self.actor.strain(observation)
-        return jnp.zeros(())
+        logits = self.scores(observation)
+        legal = jnp.broadcast_to(observation.mask, logits.shape).astype(jnp.float32)
+        each = jax.vmap(masked_mean)(logits**2, legal)
+        return jnp.sum(jnp.where(observation.active, each, 0.0))
+
+
+class Span(NamedTuple):
+    """From least to most."""
+
+    least: Scalar
+    most: Scalar
 
 
 class Learner(eqx.Module):
@@ -110,6 +125,8 @@ class Learner(eqx.Module):
     ring: Ring
     values: moments.Moments
     """Running moments of targets: values are learnt in these units."""
+    paid: Span
+    """What ticks have been rewarded with so far, and 0, which is all that follows an end."""
     epsilon: Scalar
     step: Int[Array, ""]
 
@@ -139,7 +156,7 @@ class Fit(eqx.Module):
     rate: Schedule
     actor_rate: Schedule
     pull: Number
-    """Weight of how far points are beyond their bounds."""
+    """Weight of the actor's `strain`."""
     target_rate: Number
     target_every: int = eqx.field(static=True)
 
@@ -167,6 +184,7 @@ class ValueBased(AbstractAlgorithm):
             actor_state=adam(norm).init(brain.actor),
             ring=self.make_ring(),
             values=moments.start(),
+            paid=Span(jnp.float32(0), jnp.float32(0)),
             epsilon=self.epsilon(jnp.float32(0)),
             step=jnp.int32(0),
         )
@@ -188,12 +206,19 @@ class ValueBased(AbstractAlgorithm):
         # Q-learning, van Hasselt et al. (2016). An actor lags with the values it was made for.
         brain = learner.brain if learner.brain.actor is None else learner.lagging
         mean, deviation = moments.read(learner.values)
-        return mean + deviation * learner.lagging.joint(observation, brain.choice(observation))
+        said = mean + deviation * learner.lagging.joint(observation, brain.choice(observation))
+        # Values are learnt in units of targets that are made of values: where the best actions look
+        # better by more than such a unit, unit and values would make each other grow for ever.
+        rest = jnp.maximum(1 - self.fit.discount, NEVER)
+        return jnp.clip(said, learner.paid.least / rest, learner.paid.most / rest)
 
     def update(
         self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple[Learner, dict[str, Scalar]]:
-        learner = replace(learner, ring=_remember(learner.ring, rollout))
+        least = jnp.minimum(learner.paid.least, jnp.min(rollout.reward))
+        most = jnp.maximum(learner.paid.most, jnp.max(rollout.reward))
+        ring = _remember(learner.ring, rollout)
+        learner = replace(learner, ring=ring, paid=Span(least, most))
         step = partial(self._step, progress, rollout.reward.shape[0])
         learner, metrics = jax.lax.scan(step, learner, jax.random.split(key, self.fit.updates))
         epsilon = self.epsilon(progress)
@@ -238,6 +263,7 @@ class ValueBased(AbstractAlgorithm):
             actor_state=actor_state,
             ring=learner.ring,
             values=values,
+            paid=learner.paid,
             epsilon=learner.epsilon,
             step=step,
         )

@@ -85,6 +85,9 @@ class Pitch(ParallelEnv):
             env.unwrapped._config.update(chance)
             seen = env.reset()
             self._game = env.get_state()
+            # A tick that nobody keeps: gfootball fails where the first after a kick-off ends a
+            # game, and the next to be played may be any other game's last.
+            env.step([0] * self._engine.players)
         self.agents = list(self.possible_agents)
         return self._views(seen), {agent: {} for agent in self.agents}
 

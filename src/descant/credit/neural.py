@@ -3,6 +3,7 @@ learnt from rollout to rollout."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -31,96 +32,110 @@ class State(NamedTuple):
     """Of the optimiser."""
 
 
-class Neural(AbstractCredit):
-    r"""$\hat Q_j(z_{N_j})$ of each agent's own rewards, as a function of the states and actions up
-    to a radius around it, by a network that all agents share; it follows TD($\lambda$) targets, of
-    which the last tick of an episode has none. What comes out is $\gamma^t \hat Q_j$, in units of
-    the first tick.
-
-    With $\lambda = 1$ it tends to the mean of what follows given what is nearby, which loses
-    nothing where policies read no more than critics do; with less it is less noisy.
-    """
+class Learning(eqx.Module):
+    """A network of what is nearby that all agents share, and how it learns."""
 
     make: Callable[[Key], PyTree] = eqx.field(static=True)
-    """The network, `[E, N, F + A] -> [E, N]`."""
+    """The network, `[E, N, F] -> [E, N]`."""
     width: int = eqx.field(static=True)
-    """F: numbers that say a state, the first of an agent's own view."""
-    actions: int = eqx.field(static=True)
+    """Numbers that say a state, the first of an agent's own view."""
     discount: float = eqx.field(static=True)
     trace: float = eqx.field(static=True)
     steps: int = eqx.field(static=True)
-    """Of the optimiser, each on all of a rollout."""
+    """Of the optimiser, for each rollout."""
     rate: float = eqx.field(static=True)
 
     def init(self, key: Key) -> State:
+        """Before training."""
         net = self.make(key)
         return State(net, self._adam.init(net))
 
-    def __call__(
-        self, signal: Signal, rollout: Rollout, progress: Scalar, state: State
-    ) -> tuple[Signal, State]:
-        reward = signal.advantage
-        taken = jax.nn.one_hot(rollout.action, self.actions)
-        told = jnp.concatenate([rollout.observation.local[..., : self.width], taken], axis=-1)
-        unit = _unit(reward, self.discount)
+    def states(self, rollout: Rollout) -> Float[Array, "T E N F"]:
+        """What is told of each agent, actions left out."""
+        return rollout.observation.local[..., : self.width]
 
-        def step(_, state):
-            target = self._targets(judged(state.net, told), reward / unit)
-            slope = jax.grad(error)(state.net, told, target)
-            move, moments = self._adam.update(slope, state.moments)
-            return State(optax.apply_updates(state.net, move), moments)
-
-        state = jax.lax.fori_loop(0, self.steps, step, state)
-        value = unit * judged(state.net, told)
-        return replace(signal, advantage=in_first_units(value, self.discount)), state
-
-    def _targets(
-        self, value: Float[Array, "T E N"], reward: Float[Array, "T E N"]
-    ) -> Float[Array, "L E N"]:
-        """Of all ticks but the last."""
-        never = jnp.zeros(len(reward) - 1, bool)
-
-        def alone(reward, following):
-            return lambda_returns(reward, following, never, never, self.discount, self.trace)
-
-        return jax.vmap(jax.vmap(alone, 1, 1), 1, 1)(reward[:-1], value[1:])
+    def step(
+        self, state: State, told: Float[Array, "T E N F"], target: Float[Array, "L E N"]
+    ) -> State:
+        """One step of the optimiser towards targets."""
+        slope = jax.grad(error)(state.net, told, target)
+        move, moments = self._adam.update(slope, state.moments)
+        return State(optax.apply_updates(state.net, move), moments)
 
     @property
     def _adam(self) -> optax.GradientTransformation:
         return optax.adam(self.rate)
 
 
-class Foresight(AbstractCredit):
-    r"""Generalised advantages of each agent's own rewards, $\gamma^t \hat A_j$ in units of the
-    first tick, by a network $\hat V_j(s_{N_j})$ of the states up to a radius around it that all
-    agents share. It judges a rollout before it has learnt from it, so it is a baseline that knows
-    nothing of the actions.
+class Neural(AbstractCredit):
+    r"""$\hat Q_j(z_{N_j})$ of each agent's own rewards, as a function of the states and actions up
+    to a radius around it, by a network that all agents share; it follows TD($\lambda$) targets, of
+    which the last tick of an episode has none, each step on all of a rollout. What comes out is
+    $\gamma^t \hat Q_j$, in units of the first tick.
+
+    With $\lambda = 1$ it tends to the mean of what follows given what is nearby, which loses
+    nothing where policies read no more than critics do; with less it is less noisy.
     """
 
-    make: Callable[[Key], PyTree] = eqx.field(static=True)
-    """The network, `[E, N, F] -> [E, N]`."""
-    width: int = eqx.field(static=True)
-    """F: numbers that say a state, the first of an agent's own view."""
-    discount: float = eqx.field(static=True)
-    trace: float = eqx.field(static=True)
-    steps: int = eqx.field(static=True)
-    """Of the optimiser, each on a share of a rollout's ticks."""
-    rate: float = eqx.field(static=True)
+    learning: Learning
+    """Of a network that is told states, then actions."""
+    actions: int = eqx.field(static=True)
 
     def init(self, key: Key) -> State:
-        net = self.make(key)
-        return State(net, self._adam.init(net))
+        return self.learning.init(key)
 
     def __call__(
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: State
     ) -> tuple[Signal, State]:
-        told = rollout.observation.local[..., : self.width]
+        learning, reward = self.learning, signal.advantage
+        taken = jax.nn.one_hot(rollout.action, self.actions)
+        told = jnp.concatenate([learning.states(rollout), taken], axis=-1)
+        unit = _unit(reward, learning.discount)
+
+        def step(_, state):
+            return learning.step(state, told, self._targets(judged(state.net, told), reward / unit))
+
+        state = jax.lax.fori_loop(0, learning.steps, step, state)
+        value = unit * judged(state.net, told)
+        return replace(signal, advantage=in_first_units(value, learning.discount)), state
+
+    def _targets(
+        self, value: Float[Array, "T E N"], reward: Float[Array, "T E N"]
+    ) -> Float[Array, "L E N"]:
+        """Of all ticks but the last."""
+        never = jnp.zeros(len(reward) - 1, bool)
+        rule = partial(lambda_returns, discount=self.learning.discount, trace=self.learning.trace)
+
+        def alone(reward, following):
+            return rule(reward, following, never, never)
+
+        return _by_agent(alone)(reward[:-1], value[1:])
+
+
+class Foresight(AbstractCredit):
+    r"""Generalised advantages of each agent's own rewards, $\gamma^t \hat A_j$ in units of the
+    first tick, by a network $\hat V_j(s_{N_j})$ of the states up to a radius around it that all
+    agents share. It judges a rollout before it has learnt from it, each step on a share of its
+    ticks, so it is a baseline that knows nothing of the actions.
+    """
+
+    learning: Learning
+    """Of a network that is told states."""
+
+    def init(self, key: Key) -> State:
+        return self.learning.init(key)
+
+    def __call__(
+        self, signal: Signal, rollout: Rollout, progress: Scalar, state: State
+    ) -> tuple[Signal, State]:
+        learning = self.learning
+        told = learning.states(rollout)
         if len(told) < 2:
             raise UserError(
                 "algorithm.critic: gae learns from what one tick is worth beside the next, so "
                 "episodes need at least two; cone takes any."
             )
-        unit = _unit(signal.advantage, self.discount)
+        unit = _unit(signal.advantage, learning.discount)
         value = judged(state.net, told)
         found = self._advantages(value, signal.advantage / unit)
         target = value[:-1] + found
@@ -129,30 +144,29 @@ class Foresight(AbstractCredit):
         def step(at, state):
             # The last stretch may be short; ticks from the first one on take the missing places.
             ticks = (jnp.arange(-(-len(target) // shares)) * shares + at % shares) % len(target)
-            slope = jax.grad(error)(state.net, told[ticks], target[ticks])
-            move, moments = self._adam.update(slope, state.moments)
-            return State(optax.apply_updates(state.net, move), moments)
+            return learning.step(state, told[ticks], target[ticks])
 
-        state = jax.lax.fori_loop(0, self.steps, step, state)
+        state = jax.lax.fori_loop(0, learning.steps, step, state)
         # Of the last tick nobody knows what follows.
         advantage = unit * jnp.concatenate([found, jnp.zeros_like(value[:1])])
-        return replace(signal, advantage=in_first_units(advantage, self.discount)), state
+        return replace(signal, advantage=in_first_units(advantage, learning.discount)), state
 
     def _advantages(
         self, value: Float[Array, "T E N"], reward: Float[Array, "T E N"]
     ) -> Float[Array, "L E N"]:
         """Of all ticks but the last."""
         never = jnp.zeros(len(reward) - 1, bool)
+        rule = partial(gae, discount=self.learning.discount, trace=self.learning.trace)
 
         def alone(reward, value, following):
-            return gae(reward, value, following, never, never, self.discount, self.trace)
+            return rule(reward, value, following, never, never)
 
-        by_agent = jax.vmap(jax.vmap(alone, 1, 1), 1, 1)
-        return by_agent(reward[:-1], value[:-1], value[1:])
+        return _by_agent(alone)(reward[:-1], value[:-1], value[1:])
 
-    @property
-    def _adam(self) -> optax.GradientTransformation:
-        return optax.adam(self.rate)
+
+def _by_agent(function: Callable[..., Float[Array, " T"]]) -> Callable[..., Array]:
+    """A function of one agent's ticks in one scenario, for all of them, [T, E, N]."""
+    return jax.vmap(jax.vmap(function, 1, 1), 1, 1)
 
 
 def _unit(reward: Float[Array, "T E N"], discount: float) -> Scalar:

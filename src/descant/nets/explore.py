@@ -74,5 +74,6 @@ class Bounded(eqx.Module):
         return jnp.tanh(self.net(observation))
 
     def strain(self, observation: Observation) -> Scalar:
-        """How far beyond the cube, where no slope reaches it, the network goes: its mean square."""
-        return jnp.mean(self.net(observation) ** 2)
+        """How far beyond the cube, where no slope reaches it, the network goes: its mean square,
+        all agents together."""
+        return jnp.sum(jnp.mean(self.net(observation) ** 2, axis=-1))
