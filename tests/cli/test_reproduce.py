@@ -13,6 +13,7 @@ def reproduce(monkeypatch):
     asked = []
 
     def stand_in(target, scale, out, console):
+        stand_in.sizes = scale.servers
         asked.append((target.name, scale.name, scale.seeds, str(out)))
         if target.name == reproduce.stopped_at:
             return Outcome("interrupted", out, signal=2)
@@ -58,6 +59,11 @@ def test_full_size_seeds_and_folder(descant, reproduce):
     assert record["findings"] == ["A finding."]
 
 
+def test_other_sizes_are_taken_in_ascending_order(descant, reproduce):
+    assert descant("reproduce compare --sizes 100,5,5").code == 0
+    assert reproduce.sizes == (5, 100)
+
+
 def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
     reproduce.stopped_at = "dgpg.fig2"
     result = descant("reproduce dgpg.fig3 dgpg.fig2 dgpg.table1")
@@ -75,6 +81,9 @@ def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
         ("reproduce list dgpg.fig2", "list: stands alone."),
         ("reproduce dgpg.fig2 --quick --full", "--quick: cannot be given together with --full."),
         ("reproduce dgpg.fig2 --seeds 0", "--seeds: expected at least 1, got 0."),
+        ("reproduce compare --sizes 5,1", "--sizes: expected at least 2 agents, got 1."),
+        ("reproduce compare --sizes 2,3,4,5,6,7,8,9,10", "--sizes: expected at most 8, got 9."),
+        ("reproduce curves maipg.fig1 --sizes 5", "sizes: maipg.fig1 does not compare numbers"),
     ],
 )
 def test_refusals(descant, reproduce, line, said):

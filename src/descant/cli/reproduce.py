@@ -26,6 +26,8 @@ EXAMPLES = (
 )
 WORDS = 100
 ROOTS = ()
+MOST = 8
+"""Sizes in a figure that can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Options(Common):
     """The published size; hours to days."""
     seeds: int | None = None
     """Learners per run; as many as the scale has when left out."""
+    sizes: tuple[int, ...] = ()
+    """Numbers of agents, such as 5,20,100, in targets that compare some; the scale's otherwise."""
     out: str = "reproduction"
     """Folder for runs, records, tables, figures and pages."""
 
@@ -51,6 +55,10 @@ class Options(Common):
             raise ValueError("quick: cannot be given together with --full.")
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"seeds: expected at least 1, got {self.seeds}.")
+        if any(size < 2 for size in self.sizes):
+            raise ValueError(f"sizes: expected at least 2 agents, got {min(self.sizes)}.")
+        if len(self.sizes) > MOST:
+            raise ValueError(f"sizes: expected at most {MOST}, got {len(self.sizes)}.")
 
 
 OPTIONS = Options()
@@ -72,6 +80,7 @@ def main(arguments: Arguments, output: Output) -> int:
     chosen = [targets.load(name) for name in dict.fromkeys(arguments.words)]
     for target in chosen:
         target.check()
+        _scale(target, arguments.options)
     return _reproduce(chosen, arguments.options, output)
 
 
@@ -108,7 +117,13 @@ def _scale(target: "Target", options: Any) -> "Scale":
     from dataclasses import replace
 
     scale = target.scales["full" if options.full else "quick"]
-    return scale if options.seeds is None else replace(scale, seeds=options.seeds)
+    if options.seeds is not None:
+        scale = replace(scale, seeds=options.seeds)
+    if options.sizes:
+        if len(scale.servers) < 2:
+            raise UserError(f"sizes: {target.name} does not compare numbers of agents.")
+        scale = replace(scale, servers=tuple(sorted(set(options.sizes))))
+    return scale
 
 
 def _list(options: Any, output: Output) -> int:

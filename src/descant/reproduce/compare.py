@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from descant.report.numbers import count, number, percent, plural
-from descant.reproduce._common.figures import Figure, Series, by_name
+from descant.reproduce._common.figures import SIZES, Figure, Series, by_name
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown, overlap, told
 from descant.reproduce._common.tables import Cell, Measured, Table
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
 
 SCALES, jobs = plan.SCALES, plan.jobs
-COLOURS = ("accent", "run-1", "run-2")
-"""Of sizes."""
 WIDE = 1.0
 """Width of an interval of a slope from which on it supports nothing: 0 and -1 both fit in."""
 WORDS = ("better", "no clear difference", "worse")
@@ -188,7 +186,7 @@ def _slopes(known: Compared) -> Figure:
 def _held_out(known: Compared) -> Figure:
     names = [*(row.label for row in known.rows), "best rule"]
     series = []
-    for colour, n in zip(COLOURS, known.scale.servers, strict=False):
+    for colour, n in zip(SIZES, known.scale.servers, strict=False):
         points = [(float(known.rows.index(row)), known.reward(row, n)) for row in known.at(n)]
         points.append((float(len(known.rows)), known.best_rules[n][1]))
         series.append(Series(f"N = {n}", tuple(points), colour))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from descant.report.numbers import percent, plural
-from descant.reproduce._common.figures import Curve, Figure, Panel, Series, by_name, curves
+from descant.reproduce._common.figures import SIZES, Curve, Figure, Panel, Series, by_name, curves
 from descant.reproduce._common.jobs import Job, Rules, Train
 from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown, told, verdict
@@ -46,8 +46,6 @@ RULES = ("least-filled", "by-capacity")
 RANDOM = "anywhere"
 OWN, BESIDE = ("accent", "run-1"), "run-2"
 """Colours of an algorithm's rows, and of MAPPO's beside them."""
-SIZES = ("accent", "run-1", "run-2")
-"""Colours of sizes."""
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -180,7 +178,7 @@ def _figure(algorithm: str, known: Curves) -> Figure:
 def _ends(known: Curves) -> Figure:
     series = []
     sizes = known.scale.servers
-    for colour, agents in zip(SIZES[: len(sizes)], sizes, strict=True):
+    for colour, agents in zip(SIZES, sizes, strict=False):
         ends = [
             (float(known.rows.index(row)), known.reward(row, agents)) for row in known.at(agents)
         ]

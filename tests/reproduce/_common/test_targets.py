@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from descant.core.errors import UserError
 from descant.reproduce._common import targets
+from descant.reproduce._common.found import Found
+from reproduce import made_up
 
 ALONE = ["compare", "curves"]
 WANTED = {
@@ -36,6 +39,16 @@ def test_targets_are_complete(name):
     assert quick
     assert len({job.name for job in quick}) == len(quick)
     assert sum(job.seconds() for job in quick) < sum(job.seconds() for job in full)
+
+
+@pytest.mark.parametrize("sizes", [(6,), (2, 3, 4, 7, 9)])
+@pytest.mark.parametrize("name", targets.names())
+def test_targets_that_compare_sizes_take_others(name, sizes):
+    target = targets.load(name)
+    scale = target.scales["quick"]
+    if len(scale.servers) > 1:
+        scale = replace(scale, servers=sizes)
+        assert target.show(scale, Found(made_up.results(target, scale))).tables
 
 
 def test_targets_share_what_is_the_same():

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from descant.report.drawing import Canvas
 
+SIZES = ("accent", *(f"run-{i}" for i in range(1, 8)))
+"""Colours of sizes, from the least on."""
 LEGEND = 18
 """Height of a row of the legend."""
 
