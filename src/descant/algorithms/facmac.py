@@ -37,9 +37,10 @@ class Config:
     """Width of the networks that set the mixer's weights."""
     actor_rate: float = 3e-3
     """Learning rate of the actors at the first update; it falls as that of the value does."""
-    pull: float = 0.01
-    """Continuous actions: weight of the squared size of what actors say before it is bounded; at
-    the ends of the cube the value's slope does not reach them."""
+    pull: float = 0.003
+    """Weight of the squared size of what actors say: of logits, or of points before they are
+    bounded. At chances near 0 and 1 and at the ends of the cube, the value's slope does not reach
+    them."""
 
 
 def make(config: Config, domain: Domain) -> ValueBased:
