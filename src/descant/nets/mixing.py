@@ -190,13 +190,14 @@ def duplex(
             bounded=bounded,
         )
 
+    # All steps together begin around four units of the value, however many agents there are.
     steps = jax.random.split(jax.random.fold_in(key, 1), 3)
     return Duplex(
         scale=_around(1.0, keys[0], [state, hidden, agents]),
         shift=layers(keys[1], [state, hidden, agents], activation=jax.nn.relu, last=0.1),
         # Two sigmoids make a quarter: weights begin around 1, where QPLEX is VDN but for steps.
         importance=attention(4.0, *keys[2:], bounded=True),
-        step=attention(2.0, *steps, bounded=False) if advantage == "stepped" else None,
+        step=attention(4.0 / agents, *steps, bounded=False) if advantage == "stepped" else None,
         held=advantage == "held",
     )
 
