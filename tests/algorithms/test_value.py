@@ -255,6 +255,34 @@ def test_neither_the_actor_nor_the_value_moves_the_other(seen):
     assert all(float(jnp.abs(x).max()) > 0 for x in jax.tree.leaves(both.actor))
 
 
+def test_logits_are_held_by_those_that_count(seen):
+    """By a plain loop: squares of legal ones, their mean for an agent, the sum of all who act."""
+    _, learner, rollout = seen
+    observation = jax.tree.map(lambda x: x[0, 0], rollout.observation)
+    agents, actions = TOY.env.spec.agents, TOY.env.spec.actions
+    mask = np.ones((agents, actions), bool)
+    mask[0, 1:] = False
+    active = np.arange(agents) != 1
+    observation = replace(observation, mask=jnp.asarray(mask), active=jnp.asarray(active))
+    logits = np.arange(agents * actions, dtype=np.float32).reshape(agents, actions) - 2
+    brain = Brain(joint=learner.brain.joint, actor=lambda _: jnp.asarray(logits))
+    wanted = sum(np.mean(logits[i][mask[i]] ** 2) for i in range(agents) if active[i])
+    np.testing.assert_allclose(brain.strain(observation), wanted, rtol=1e-5)
+
+
+def test_what_holds_logits_moves_the_actor_alone_and_towards_even_chances(seen):
+    _, learner, rollout = seen
+    ticks = jax.tree.map(lambda x: x[:8, None], _remember(learner.ring, rollout).ticks)
+    brain = facmac.make(facmac.Config(base=TINY), TOY).make_brain(jax.random.key(0))
+    given = ticks, jnp.ones((8, 1)), jnp.ones((8, 1)), jax.random.key(1)
+    slope = jax.jit(jax.grad(lambda b, pull: _loss(b, *given, pull)[0]))
+    free, held = slope(brain, 0.0), slope(brain, 1.0)
+    for x, y in zip(*map(jax.tree.leaves, (free.joint, held.joint)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+    last = jax.tree.map(jnp.subtract, held.actor, free.actor).rest.weights[-1]
+    assert float(jnp.vdot(last, brain.actor.rest.weights[-1])) > 0
+
+
 def test_exploration_falls_while_learning(seen):
     algorithm, learner, rollout = seen
     learn = jax.jit(

@@ -13,7 +13,7 @@ def reproduce(monkeypatch):
     asked = []
 
     def stand_in(target, scale, out, console):
-        stand_in.sizes = scale.servers
+        stand_in.scale = scale
         asked.append((target.name, scale.name, scale.seeds, str(out)))
         if target.name == reproduce.stopped_at:
             return Outcome("interrupted", out, signal=2)
@@ -60,8 +60,10 @@ def test_full_size_seeds_and_folder(descant, reproduce):
 
 
 def test_other_sizes_are_taken_in_ascending_order(descant, reproduce):
-    assert descant("reproduce compare --sizes 100,5,5").code == 0
-    assert reproduce.sizes == (5, 100)
+    result = descant("reproduce compare --sizes 100,5")
+    assert result.code == 0
+    assert (reproduce.scale.servers, reproduce.scale.folder) == ((5, 100), "quick-5-100")
+    assert "Next: descant reproduce compare --sizes 100,5 --full" in result.err
 
 
 def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
@@ -83,7 +85,10 @@ def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
         ("reproduce dgpg.fig2 --seeds 0", "--seeds: expected at least 1, got 0."),
         ("reproduce compare --sizes 5,1", "--sizes: expected at least 2 agents, got 1."),
         ("reproduce compare --sizes 2,3,4,5,6,7,8,9,10", "--sizes: expected at most 8, got 9."),
-        ("reproduce curves maipg.fig1 --sizes 5", "sizes: maipg.fig1 does not compare numbers"),
+        ("reproduce compare --sizes 5,5", "--sizes: expected each one once."),
+        ("reproduce curves maipg.fig1 --sizes 5", "--sizes: maipg.fig1 takes no other numbers of"),
+        ("reproduce utilities.scaling --sizes 9", "--sizes: utilities.scaling takes no other"),
+        ("reproduce compare --full --sizes 100", "runs happo up to 20 agents; expected a size"),
     ],
 )
 def test_refusals(descant, reproduce, line, said):

@@ -130,3 +130,16 @@ def test_the_exponential_unit_is_jax_s_to_rounding_and_so_is_its_slope():
     np.testing.assert_allclose(elu(x), jax.nn.elu(x), rtol=1e-6, atol=1e-7)
     slope = jax.vmap(jax.grad(elu))
     np.testing.assert_allclose(slope(x), jax.vmap(jax.grad(jax.nn.elu))(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("agents", [2, 20])
+def test_steps_of_all_agents_together_begin_alike_however_many_there_are(agents):
+    spec = replace(SPEC, agents=agents)
+    keys = jax.random.split(jax.random.key(0), 32)
+
+    def steps(key):
+        mix = duplex(key, spec, hidden=16, advantage="stepped")
+        state = jax.random.normal(jax.random.fold_in(key, 1), (whole_size(spec),))
+        return jnp.sum(mix.step(state, jnp.eye(spec.actions)[jnp.arange(agents) % spec.actions]))
+
+    assert 0.8 < float(jnp.mean(jax.jit(jax.vmap(steps))(keys))) < 2.0

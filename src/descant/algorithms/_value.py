@@ -43,7 +43,8 @@ from descant.ops.targets import lag
 MOMENTUM = 0.99
 """Of the moments that targets are standardised with, per gradient step."""
 NEVER = 1e-9
-"""Chance of a tick to be the last that counts, where a discount of 1 leaves none."""
+"""The least that 1 less the discount counts as: at a discount of 1, rewards of any size may add up,
+but only to their own sign."""
 
 
 class Tick(eqx.Module):
@@ -98,13 +99,12 @@ class Brain(eqx.Module):
 
     def strain(self, observation: Observation) -> Scalar:
         """How far the actor has gone to where no slope reaches it: beyond the bounds of points, or
-        to chances near 0 and 1. Squares of what it says, their mean over each agent's actions, all
-        agents together, as the value that it climbs is everybody's."""
-        if isinstance(self.actor, Bounded):
-            return self.actor.strain(observation)
-        logits = self.scores(observation)
-        legal = jnp.broadcast_to(observation.mask, logits.shape).astype(jnp.float32)
-        each = jax.vmap(masked_mean)(logits**2, legal)
+        to chances near 0 and 1. Squares of what it says before that, their mean over each agent's
+        legal actions, all agents that act together, as the value that it climbs is everybody's."""
+        net = self.actor.net if isinstance(self.actor, Bounded) else self.scores
+        said = net(observation)
+        legal = jnp.broadcast_to(observation.mask, said.shape).astype(jnp.float32)
+        each = jax.vmap(masked_mean)(said**2, legal)
         return jnp.sum(jnp.where(observation.active, each, 0.0))
 
 
@@ -370,7 +370,7 @@ def _loss(
     going = jax.vmap(brain.going)(seen, jax.random.gumbel(key, action.shape))
     reached = jax.vmap(held)(jax.lax.stop_gradient(seen), going)
     gain = masked_mean(reached, weight)
-    cost = pull * jnp.mean(jax.vmap(brain.strain)(seen))
+    cost = pull * masked_mean(jax.vmap(brain.strain)(seen), weight[:, 0])
     return loss - gain + cost, {"critic_loss": loss, "actor_value": gain}
 
 

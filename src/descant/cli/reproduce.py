@@ -49,7 +49,7 @@ class Options(Common):
         """Check ranges.
 
         Raises:
-            ValueError: there are no seeds, or two scales.
+            ValueError: there are no seeds, two scales, or sizes that cannot be compared.
         """
         if self.quick and self.full:
             raise ValueError("quick: cannot be given together with --full.")
@@ -57,6 +57,8 @@ class Options(Common):
             raise ValueError(f"seeds: expected at least 1, got {self.seeds}.")
         if any(size < 2 for size in self.sizes):
             raise ValueError(f"sizes: expected at least 2 agents, got {min(self.sizes)}.")
+        if len(set(self.sizes)) < len(self.sizes):
+            raise ValueError("sizes: expected each one once.")
         if len(self.sizes) > MOST:
             raise ValueError(f"sizes: expected at most {MOST}, got {len(self.sizes)}.")
 
@@ -108,8 +110,9 @@ def _reproduce(chosen: "list[Target]", options: Any, output: Output) -> int:
         shown.append(outcome.table)
         output.say(f"Page: {outcome.folder / 'index.html'}")
     output.result({"kind": "reproductions", "targets": records}, "\n".join(shown))
-    more = "" if options.full else " --full"
-    output.next(shlex.join(["descant", "reproduce", *(t.name for t in chosen)]) + more)
+    sizes = ["--sizes", ",".join(map(str, options.sizes))] if options.sizes else []
+    more = [*sizes, "--full"] if not options.full else sizes
+    output.next(shlex.join(["descant", "reproduce", *(t.name for t in chosen), *more]))
     return 0
 
 
@@ -119,11 +122,21 @@ def _scale(target: "Target", options: Any) -> "Scale":
     scale = target.scales["full" if options.full else "quick"]
     if options.seeds is not None:
         scale = replace(scale, seeds=options.seeds)
-    if options.sizes:
-        if len(scale.servers) < 2:
-            raise UserError(f"sizes: {target.name} does not compare numbers of agents.")
-        scale = replace(scale, servers=tuple(sorted(set(options.sizes))))
-    return scale
+    return _resized(target, scale, options.sizes) if options.sizes else scale
+
+
+def _resized(target: "Target", scale: "Scale", sizes: tuple[int, ...]) -> "Scale":
+    from dataclasses import replace
+
+    if scale.fixed or len(scale.servers) < 2:
+        raise UserError(f"--sizes: {target.name} takes no other numbers of agents.")
+    for method, largest in scale.largest.items():
+        if min(sizes) > largest:
+            raise UserError(
+                f"--sizes: {target.name} --{scale.name} runs {method} up to {largest} agents; "
+                f"expected a size that it is run at, got {', '.join(map(str, sizes))}."
+            )
+    return replace(scale, servers=tuple(sorted(sizes)), resized=True)
 
 
 def _list(options: Any, output: Output) -> int:

@@ -70,8 +70,8 @@ class Learning(eqx.Module):
 class Neural(AbstractCredit):
     r"""$\hat Q_j(z_{N_j})$ of each agent's own rewards, as a function of the states and actions up
     to a radius around it, by a network that all agents share; it follows TD($\lambda$) targets, of
-    which the last tick of an episode has none, each step on all of a rollout. What comes out is
-    $\gamma^t \hat Q_j$, in units of the first tick.
+    which the last tick of an episode has none. Each step looks at all of a rollout. What comes out
+    is $\gamma^t \hat Q_j$, in units of the first tick.
 
     With $\lambda = 1$ it tends to the mean of what follows given what is nearby, which loses
     nothing where policies read no more than critics do; with less it is less noisy.
@@ -115,8 +115,8 @@ class Neural(AbstractCredit):
 class Foresight(AbstractCredit):
     r"""Generalised advantages of each agent's own rewards, $\gamma^t \hat A_j$ in units of the
     first tick, by a network $\hat V_j(s_{N_j})$ of the states up to a radius around it that all
-    agents share. It judges a rollout before it has learnt from it, each step on a share of its
-    ticks, so it is a baseline that knows nothing of the actions.
+    agents share. It judges a rollout before it has learnt from it, so it is a baseline that knows
+    nothing of the actions. Each step looks at a share of the rollout's ticks.
     """
 
     learning: Learning

@@ -72,8 +72,3 @@ class Bounded(eqx.Module):
     def __call__(self, observation: Observation) -> Float[Array, "N A"]:
         """Within the cube, whatever the network says."""
         return jnp.tanh(self.net(observation))
-
-    def strain(self, observation: Observation) -> Scalar:
-        """How far beyond the cube, where no slope reaches it, the network goes: its mean square,
-        all agents together."""
-        return jnp.sum(jnp.mean(self.net(observation) ** 2, axis=-1))

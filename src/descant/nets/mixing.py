@@ -190,7 +190,7 @@ def duplex(
             bounded=bounded,
         )
 
-    # All steps together begin around four units of the value, however many agents there are.
+    # All steps together begin around one unit of the value, however many agents there are.
     steps = jax.random.split(jax.random.fold_in(key, 1), 3)
     return Duplex(
         scale=_around(1.0, keys[0], [state, hidden, agents]),

@@ -242,7 +242,8 @@ def _check_names(wanted: Mapping[str, Any], leaves: Mapping[str, np.ndarray]) ->
         complaints.append(f"it has {_some(unexpected)}, which the configuration lacks")
     if complaints:
         raise CheckpointError(
-            f"The checkpoint is of another configuration: {'; '.join(complaints)}."
+            f"The checkpoint is of another configuration, or of another version of descant: "
+            f"{'; '.join(complaints)}."
         )
 
 

@@ -41,14 +41,20 @@ def test_targets_are_complete(name):
     assert sum(job.seconds() for job in quick) < sum(job.seconds() for job in full)
 
 
-@pytest.mark.parametrize("sizes", [(6,), (2, 3, 4, 7, 9)])
-@pytest.mark.parametrize("name", targets.names())
-def test_targets_that_compare_sizes_take_others(name, sizes):
+def comparing():
+    """Targets and scales that take other sizes."""
+    scales = [(name, s) for name in targets.names() for s in targets.load(name).scales.values()]
+    return [(name, s.name) for name, s in scales if len(s.servers) > 1 and not s.fixed]
+
+
+@pytest.mark.parametrize(("name", "size"), comparing())
+def test_targets_that_compare_sizes_take_others(name, size):
     target = targets.load(name)
-    scale = target.scales["quick"]
-    if len(scale.servers) > 1:
-        scale = replace(scale, servers=sizes)
-        assert target.show(scale, Found(made_up.results(target, scale))).tables
+    scale = target.scales[size]
+    for sizes in ((6,), (2, 3, 4, 7, 9, 30, 400, 2000)):
+        scale = replace(scale, servers=sizes, resized=True)
+        found = Found(made_up.results(target, scale))
+        assert target.show(scale, found).tables
 
 
 def test_targets_share_what_is_the_same():

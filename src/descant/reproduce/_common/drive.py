@@ -42,7 +42,7 @@ def reproduce(target: Target, scale: Scale, out: Path, console: "Console") -> Ou
         PlaceError: disk, permission or lock.
     """
     jobs = target.jobs(scale)
-    folder = out / target.name / scale.name
+    folder = out / target.name / scale.folder
     shelf = Shelf(out)
     open_jobs = [job for job in jobs if not shelf.has(job)]
     if open_jobs:

@@ -28,10 +28,19 @@ class Scale:
     """Held-out scenarios for clusters from a size on, where they are costly."""
     largest: Mapping[str, int] = field(default_factory=dict)
     """Largest size by method; others are run at all."""
+    fixed: bool = False
+    """Whether no other sizes are taken: those that there are have been chosen one by one."""
+    resized: bool = False
+    """Whether sizes are others than the scale's own."""
     transfer: tuple[int, ...] = ()
     """Sizes on which policies trained at another are scored."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Settings by dotted name that hold in every run, above all others."""
+
+    @property
+    def folder(self) -> str:
+        """Where tables and figures go."""
+        return "-".join((self.name, *map(str, self.servers))) if self.resized else self.name
 
     def scenarios_at(self, servers: int) -> int:
         """Held-out scenarios of a size."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Array = NDArray[float64]
 
 SCALES = {
-    "quick": Scale("quick", servers=(3, 5), seeds=2, iterations={"maipg": 40}),
-    "full": Scale("full", servers=(3, 5), seeds=10, iterations={"maipg": 300}),
+    "quick": Scale("quick", servers=(3, 5), fixed=True, seeds=2, iterations={"maipg": 40}),
+    "full": Scale("full", servers=(3, 5), fixed=True, seeds=10, iterations={"maipg": 300}),
 }
 """Sizes are agents."""
 WEIGHTS = {"quick": (0.0,), "full": (0.0, 0.05)}

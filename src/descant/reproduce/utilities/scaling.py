@@ -16,9 +16,15 @@ if TYPE_CHECKING:
     from descant.reproduce._common.found import Found
 
 SCALES = {
-    "quick": Scale("quick", servers=(49, 196, 784), seeds=2, iterations={"localised": 60}),
+    "quick": Scale(
+        "quick", servers=(49, 196, 784), fixed=True, seeds=2, iterations={"localised": 60}
+    ),
     "full": Scale(
-        "full", servers=(100, 1024, 10_000, 99_856), seeds=5, iterations={"localised": 100}
+        "full",
+        servers=(100, 1024, 10_000, 99_856),
+        fixed=True,
+        seeds=5,
+        iterations={"localised": 100},
     ),
 }
 RADIUS, ALPHA, ROLLOUTS = 4, 0.8, 16
