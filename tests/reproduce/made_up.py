@@ -113,6 +113,19 @@ def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str
     return factors | {"errors": errors}
 
 
+def _grown(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    one, branching = values["alpha"] / 2, (values["neighbours"] or 3) - 1
+    felt = [(branching * one) ** k for k in range(values["farthest"] + 1)]
+    factors = {"one": one, "branching": branching, "all": branching * one, "worst": 2 * one}
+    return factors | {
+        "agents": [branching**k for k in range(values["farthest"] + 1)],
+        "felt": felt,
+        "closed": values["neighbours"] and branching * one,
+        "certified": 0.8,
+        "errors": [0.5 * x for x in felt],
+    }
+
+
 def _noisy(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
     size = (0.7 if values["critic"] == "cone" else 1.0) * values["rollouts"] ** -0.5
     found = {}
@@ -164,6 +177,7 @@ def _ruled(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
 
 MEASURED = {
     "decay": _decayed,
+    "growth": _grown,
     "noise": _noisy,
     "training": _learnt,
     "locality": _local,

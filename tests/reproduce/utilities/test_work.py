@@ -33,6 +33,19 @@ def test_decay_and_locality_of_a_small_ring():
     assert sharp["8.0"]["spectral radius"] > sharp["0.1"]["spectral radius"]
 
 
+def test_growth_of_a_line_is_none_and_of_a_tree_some():
+    told = {"alpha": 0.5, "farthest": 6, "discount": 0.9, "seed": 0}
+    line = _work.growth(graph={"graph": "line"}, neighbours=2, agents=60, **told)
+    json.dumps(line)
+    assert line["all"] == pytest.approx(line["closed"], rel=0.2)
+    tree = _work.growth(graph={"graph": "tree", "degree": 3}, neighbours=4, agents=121, **told)
+    assert tree["branching"] > 1.4 > 1 >= line["branching"]
+    for found in (line, tree):
+        assert found["all"] == pytest.approx(found["one"] * found["branching"])
+        assert found["errors"][6] < found["errors"][0] and found["worst"] > found["all"]
+    assert tree["agents"][1] == pytest.approx(2 * 120 / 121)
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},

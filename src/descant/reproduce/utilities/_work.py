@@ -24,6 +24,8 @@ from descant.train.loop import compile_period, plan, start
 
 SHARPNESS = 20.0
 """Of the soft least of what agents are paid."""
+FITTED = 5
+"""Hops over which growth and decay are fitted, before small graphs end."""
 POINTS = 50
 """Stretches of training that curves of wireless access tell of."""
 
@@ -47,6 +49,50 @@ def decay(
         "certified": certificate(exact.network, discount).factor,
         "light cone": discount,
         "errors": {str(radius): known.bias(radius) for radius in radii},
+    }
+
+
+def growth(
+    *,
+    graph: dict[str, Any],
+    neighbours: int | None,
+    alpha: float,
+    agents: int,
+    farthest: int,
+    discount: float,
+    seed: int,
+) -> dict[str, Any]:
+    """How the number of agents grows and what they feel decays with distance, at a random policy.
+
+    Args:
+        graph: fields of the voters' configuration.
+        neighbours: of everybody on the endless tree whose closed form stands beside it, if any.
+        alpha: how much is copied.
+        agents: how many there are.
+        farthest: distance, and radius, up to which it is told.
+        discount: of what is felt.
+        seed: of the policy, and of the graph where it is random.
+    """
+    world = {"agents": agents, "alpha": alpha, "graph_seed": seed, **graph}
+    _, exact, objective = _voters(discount, utility="linear", **world)
+    radii = range(farthest + 1)
+    known = truncated.truth(exact, objective, radii, seed)
+    each = truncated.felt(exact, known.push, farthest)
+    count, felt = each.agents.mean(axis=0), each.sum.mean(axis=0)
+    near = slice(1, 1 + FITTED)
+    # Agents of a graph that ends nearer have no decay so far.
+    whole = each.sum[each.agents[:, near].all(axis=1), near]
+    closed = neighbours and rate(alpha, discount, neighbours) * (neighbours - 1)
+    return {
+        "agents": count.tolist(),
+        "felt": felt.tolist(),
+        "branching": fitted_factor(count[near]),
+        "one": fitted_factor(felt[near] / count[near]),
+        "all": fitted_factor(felt[near]),
+        "worst": max(fitted_factor(row) for row in whole),
+        "closed": None if closed is None else float(closed),
+        "certified": certificate(exact.network, discount).factor,
+        "errors": [known.bias(radius) for radius in radii],
     }
 
 
