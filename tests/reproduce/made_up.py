@@ -154,6 +154,16 @@ def _local(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
     }
 
 
+def _priced(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Voters lose nothing; others the less, the farther they see."""
+    first = 0.0 if values["domain"] == "voter" else 0.1 + 0.01 * random.random()
+    views = {
+        str(view): {"value": 0.7 - 0.2 * first / 4**view, "price": first / 4**view, "agree": 0.5}
+        for view in values["views"]
+    }
+    return {"even": 0.5, "bound": 0.7, "open": 1e-6, "views": views}
+
+
 def _fair(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
     told = _learnt(values, random)
     rows = [row | {"mean": 0.6, "least": 0.3 + 0.01 * i} for i, row in enumerate(told["rows"])]
@@ -181,6 +191,7 @@ MEASURED = {
     "noise": _noisy,
     "training": _learnt,
     "locality": _local,
+    "price": _priced,
     "fairness": _fair,
     "access": _accessed,
     "access_rules": _ruled,

@@ -46,6 +46,26 @@ def test_growth_of_a_line_is_none_and_of_a_tree_some():
     assert tree["agents"][1] == pytest.approx(2 * 120 / 121)
 
 
+@pytest.mark.parametrize("aversion", [None, 2.0])
+def test_locality_has_a_price_that_falls_with_what_is_seen(aversion):
+    found = _work.price(
+        domain="tables",
+        world={"agents": 3, "graph": "line", "coupling": 1.0, "sharp": 2.0, "tables_seed": 3},
+        aversion=aversion,
+        views=(0, 2),
+        starts=2,
+        tolerance=1e-4,
+        discount=0.9,
+        seed=0,
+    )
+    json.dumps(found)
+    near, far = found["views"]["0"], found["views"]["2"]
+    assert found["even"] < near["value"] < far["value"] <= found["bound"]
+    assert near["price"] > 1e-3 > far["price"] >= 0 and found["open"] < 1e-4
+    span = found["bound"] - found["even"]
+    assert near["price"] == pytest.approx((found["bound"] - near["value"]) / span)
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},

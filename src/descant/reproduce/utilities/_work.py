@@ -10,13 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from descant.algorithms import localised
+from descant.core import discovery
 from descant.core.domain import Domain
 from descant.core.utility import AbstractObjective
 from descant.domains import voter, wireless
 from descant.domains.voter.exact import Exact, rate
 from descant.domains.voter.world import Voter, rewards
 from descant.evaluate import truncated
+from descant.evaluate.ceiling import ceiling, climbed, widened
 from descant.evaluate.decay import certificate, fitted_factor
+from descant.evaluate.enumerated import enumerate_network
 from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
 from descant.evaluate.session import SEED
 from descant.ops.utility import Fair, Mean, Worst, everybody
@@ -24,6 +27,8 @@ from descant.train.loop import compile_period, plan, start
 
 SHARPNESS = 20.0
 """Of the soft least of what agents are paid."""
+UNDECIDED = 2.0
+"""Logits that leave a choice open."""
 FITTED = 5
 """Hops over which growth and decay are fitted, before small graphs end."""
 POINTS = 50
@@ -265,6 +270,62 @@ def locality(
             "spectral radius": proof.spectral_radius(np.stack([1 - push, push], axis=-1)),
         }
     return found
+
+
+def price(
+    *,
+    domain: str,
+    world: dict[str, Any],
+    aversion: float | None,
+    views: Sequence[int],
+    starts: int,
+    tolerance: float,
+    discount: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The best localised policies that are found on a small network, by radius of their view, and
+    what no policy exceeds.
+
+    Args:
+        domain: name.
+        world: fields of its configuration.
+        aversion: of a team that wants fair shares of random rewards; None has it as the domain.
+        views: radii, ascending; what is found at one is a start at the next.
+        starts: random ones, at each.
+        tolerance: shares of what is to gain over even policies that count as equal.
+        discount: of occupancies.
+        seed: of the starts.
+    """
+    module = discovery.load("domains", domain)
+    made = module.make(module.Config(**world))
+    whole = enumerate_network(made.network, discount)
+    objective = made.objective
+    if aversion is not None:
+        agents = made.network.graph.agents
+        objective = everybody(Fair(reward=made.network.table, aversion=aversion), agents, each=True)
+    even = whole.value(objective, whole.logits())
+    best = ceiling(whole, objective, tolerance=1e-6)
+    near, found = [], {}
+    for view in views:
+        first = [whole.logits(view, seed=seed * starts + i) for i in range(starts)]
+        wide = [end._replace(logits=widened(whole, end.logits, last, view)) for last, end in near]
+        # Choices that are certain have no slope: what was found is also climbed from undecided.
+        first += [np.clip(end.logits, -UNDECIDED, UNDECIDED) for end in wide]
+        ends = [climbed(whole, objective, logits, view) for logits in first]
+        top = max([*ends, *wide], key=lambda end: end.value)
+        near = [(view, top)]
+        level = top.value - tolerance * (best.bound - even)
+        found[str(view)] = {
+            "value": top.value,
+            "price": (best.bound - top.value) / (best.bound - even),
+            "agree": sum(end.value >= level for end in ends[:starts]) / starts,
+        }
+    return {
+        "even": even,
+        "bound": best.bound,
+        "open": (best.bound - best.reached) / (best.bound - even),
+        "views": found,
+    }
 
 
 def access(
