@@ -164,6 +164,18 @@ def _priced(values: Mapping[str, Any], random: np.random.Generator) -> dict[str,
     return {"even": 0.5, "bound": 0.7, "open": 1e-6, "views": views}
 
 
+def _truncated(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Placeholders are five times as far off, but on voters."""
+    factor = 1.0 if values["domain"] == "voter" else 5.0
+    return {
+        f"{kind} {wider}": [
+            (factor if kind == "placeholder" else 1.0 + wider) * 0.5**k for k in values["radii"]
+        ]
+        for kind in ("none", "conditional", "td", "placeholder")
+        for wider in (0, 1)
+    }
+
+
 def _fair(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
     told = _learnt(values, random)
     rows = [row | {"mean": 0.6, "least": 0.3 + 0.01 * i} for i, row in enumerate(told["rows"])]
@@ -192,6 +204,7 @@ MEASURED = {
     "training": _learnt,
     "locality": _local,
     "price": _priced,
+    "truncation": _truncated,
     "fairness": _fair,
     "access": _accessed,
     "access_rules": _ruled,

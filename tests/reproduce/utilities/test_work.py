@@ -66,6 +66,19 @@ def test_locality_has_a_price_that_falls_with_what_is_seen(aversion):
     assert near["price"] == pytest.approx((found["bound"] - near["value"]) / span)
 
 
+def test_truncations_of_a_small_line():
+    """Where policies read the own state, means cost nothing beyond the agents that are dropped;
+    where they read neighbours', means of a hop more do, and a placeholder is no mean."""
+    told = {"domain": "tables", "radii": (0, 1), "discount": 0.8, "seed": 1}
+    world = {"agents": 4, "graph": "line", "coupling": 1.0, "sharp": 2.0}
+    own, seen = (_work.truncation(view=view, world=world, **told) for view in (0, 1))
+    json.dumps(own)
+    np.testing.assert_allclose(own["conditional 0"], own["none 0"], rtol=1e-9)
+    np.testing.assert_allclose(seen["conditional 1"], seen["none 0"], rtol=1e-9)
+    assert own["placeholder 0"][0] > 1.5 * own["none 0"][0]
+    assert seen["conditional 0"][1] > 1.2 * seen["none 0"][1]
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},

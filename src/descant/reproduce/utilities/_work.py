@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from descant.domains.voter.world import Voter, rewards
 from descant.evaluate import truncated
 from descant.evaluate.ceiling import ceiling, climbed, widened
 from descant.evaluate.decay import certificate, fitted_factor
-from descant.evaluate.enumerated import enumerate_network
+from descant.evaluate.enumerated import Enumerated, Truncation, enumerate_network
 from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
 from descant.evaluate.session import SEED
 from descant.ops.utility import Fair, Mean, Worst, everybody
@@ -39,6 +39,15 @@ def _voters(discount: float, **world: Any) -> tuple[Domain, Exact, AbstractObjec
     """A domain, exact answers about it, and what its team wants."""
     domain = voter.make(voter.Config(**world))
     return domain, Exact(cast(Voter, domain.network), discount), cast(Mean, domain.objective)
+
+
+def _enumerated(
+    name: str, discount: float, **world: Any
+) -> tuple[Any, Enumerated, AbstractObjective]:
+    """A network, all of it, and what its team wants."""
+    module = discovery.load("domains", name)
+    domain = module.make(module.Config(**world))
+    return domain, enumerate_network(domain.network, discount), domain.objective
 
 
 def decay(
@@ -296,10 +305,7 @@ def price(
         discount: of occupancies.
         seed: of the starts.
     """
-    module = discovery.load("domains", domain)
-    made = module.make(module.Config(**world))
-    whole = enumerate_network(made.network, discount)
-    objective = made.objective
+    made, whole, objective = _enumerated(domain, discount, **world)
     if aversion is not None:
         agents = made.network.graph.agents
         objective = everybody(Fair(reward=made.network.table, aversion=aversion), agents, each=True)
@@ -325,6 +331,49 @@ def price(
         "bound": best.bound,
         "open": (best.bound - best.reached) / (best.bound - even),
         "views": found,
+    }
+
+
+def truncation(
+    *,
+    domain: str,
+    world: dict[str, Any],
+    view: int,
+    radii: Sequence[int],
+    discount: float,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Errors of truncated gradients at a random policy of a small network, relative to the
+    gradient, by radius of credit, for each way of knowing another's Q, from as far as credit
+    reaches and from a hop farther.
+
+    Args:
+        domain: name.
+        world: fields of its configuration.
+        view: radius that policies see.
+        radii: of credit.
+        discount: of occupancies.
+        seed: of the policy.
+    """
+    _, whole, objective = _enumerated(domain, discount, **world)
+    logits = whole.logits(view, seed=seed)
+    full = whole.gradient(objective, logits, view)
+
+    def off(radius: int, kind: Truncation, wider: int) -> float:
+        near = whole.truncated(
+            objective,
+            logits,
+            credit=radius,
+            critic=radius + wider,
+            truncation=kind,
+            view=view,
+        )
+        return float(np.linalg.norm(near - full) / np.linalg.norm(full))
+
+    return {
+        f"{kind} {wider}": [off(radius, kind, wider) for radius in radii]
+        for kind in get_args(Truncation)
+        for wider in (0, 1)
     }
 
 
