@@ -113,6 +113,19 @@ def _decayed(values: Mapping[str, Any], random: np.random.Generator) -> dict[str
     return factors | {"errors": errors}
 
 
+def _grown(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    one, branching = values["alpha"] / 2, (values["neighbours"] or 3) - 1
+    felt = [(branching * one) ** k for k in range(values["farthest"] + 1)]
+    factors = {"one": one, "branching": branching, "all": branching * one, "worst": 2 * one}
+    return factors | {
+        "agents": [branching**k for k in range(values["farthest"] + 1)],
+        "felt": felt,
+        "closed": values["neighbours"] and branching * one,
+        "certified": 0.8,
+        "errors": [0.5 * x for x in felt],
+    }
+
+
 def _noisy(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
     size = (0.7 if values["critic"] == "cone" else 1.0) * values["rollouts"] ** -0.5
     found = {}
@@ -141,6 +154,28 @@ def _local(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
     }
 
 
+def _priced(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Voters lose nothing; others the less, the farther they see."""
+    first = 0.0 if values["domain"] == "voter" else 0.1 + 0.01 * random.random()
+    views = {
+        str(view): {"value": 0.7 - 0.2 * first / 4**view, "price": first / 4**view, "agree": 0.5}
+        for view in values["views"]
+    }
+    return {"even": 0.5, "bound": 0.7, "open": 1e-6, "views": views}
+
+
+def _truncated(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """Placeholders are five times as far off, but on voters."""
+    factor = 1.0 if values["domain"] == "voter" else 5.0
+    return {
+        f"{kind} {wider}": [
+            (factor if kind == "placeholder" else 1.0 + wider) * 0.5**k for k in values["radii"]
+        ]
+        for kind in ("none", "conditional", "td", "placeholder")
+        for wider in (0, 1)
+    }
+
+
 def _fair(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
     told = _learnt(values, random)
     rows = [row | {"mean": 0.6, "least": 0.3 + 0.01 * i} for i, row in enumerate(told["rows"])]
@@ -164,9 +199,12 @@ def _ruled(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
 
 MEASURED = {
     "decay": _decayed,
+    "growth": _grown,
     "noise": _noisy,
     "training": _learnt,
     "locality": _local,
+    "price": _priced,
+    "truncation": _truncated,
     "fairness": _fair,
     "access": _accessed,
     "access_rules": _ruled,

@@ -3,7 +3,8 @@ r"""What no policy of a small network can exceed, however much it sees and howev
 Over the joint occupancies of all policies together a concave objective has one optimum. Frank and
 Wolfe's method brackets it: each round solves the joint decision process for the shadow reward at
 hand, whose value less the present one bounds what is left to gain, and moves towards the solution;
-Hazan et al. (2019). Product policies reach less in general, as they cannot agree on anything.
+Hazan et al. (2019). Product policies reach less in general, as they cannot agree on anything, and
+localised ones less again: what these reach is found by climbing the exact objective.
 """
 
 from typing import NamedTuple
@@ -18,6 +19,10 @@ from descant.evaluate.enumerated import Enumerated
 
 SWEEPS = 1000
 """Improvements of a policy before something must be wrong; a handful are enough."""
+
+
+LARGEST = 12.0
+"""Logits that are climbed to: choices are then as good as certain."""
 
 
 class Ceiling(NamedTuple):
@@ -56,6 +61,59 @@ def ceiling(
         way = there - here
         here = here + _step(whole, objective, here, way) * way
     return Ceiling(reached, bound)
+
+
+class Climbed(NamedTuple):
+    """A policy that stands still, a local optimum in general."""
+
+    value: float
+    logits: Float[np.ndarray, "N C A"]
+
+
+def climbed(
+    whole: Enumerated,
+    objective: AbstractObjective,
+    logits: Float[np.ndarray, "N C A"],
+    view: int = 0,
+    *,
+    rounds: int = 500,
+) -> Climbed:
+    """Where the exact gradient leads to, among tables of states up to `view` hops around an agent,
+    from the logits of one: by L-BFGS-B within a box."""
+    agents = len(logits)
+    read = np.zeros(logits.shape, bool)
+    read[np.arange(agents), whole.codes(view)] = True
+
+    def table(x: np.ndarray) -> np.ndarray:
+        full = np.zeros(logits.shape)
+        full[read] = x
+        return full
+
+    # Times N, so that tolerances mean the same for any number of agents.
+    def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
+        here = table(x)
+        slope = whole.gradient(objective, here, view)[read]
+        return -agents * whole.value(objective, here, view), -agents * slope
+
+    found = optimize.minimize(
+        cost,
+        np.clip(logits[read], -LARGEST, LARGEST),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=optimize.Bounds(-LARGEST, LARGEST),
+        options={"maxiter": rounds, "ftol": 1e-12, "gtol": 1e-7},
+    )
+    return Climbed(-float(found.fun) / agents, table(found.x))
+
+
+def widened(
+    whole: Enumerated, logits: Float[np.ndarray, "N C A"], view: int, wider: int
+) -> Float[np.ndarray, "N W A"]:
+    """The logits of the same policy as a table of more states."""
+    agents = np.arange(len(logits))
+    wide = whole.logits(wider)
+    wide[agents, whole.codes(wider)] = logits[agents, whole.codes(view)]
+    return wide
 
 
 def _step(

@@ -296,20 +296,21 @@ class Enumerated:
     def _fixed_point(
         self, joint: Joint, paid: Float[np.ndarray, "X U"], cell: Int[np.ndarray, "X U"]
     ) -> Float[np.ndarray, " G"]:
-        """Of the Bellman equation projected on functions of cells, the occupancy as weight."""
-        count = int(cell.max()) + 1
+        """Of the Bellman equation projected on functions of cells, the occupancy as weight. Solved
+        for the values of joint states, of which there are fewer than cells at large radii."""
+        count, size = int(cell.max()) + 1, len(cell)
         weight = np.bincount(cell.ravel(), joint.occupancy.ravel(), count)
-        # What follows a joint state, by cell: [X, G].
-        following = np.zeros((len(cell), count))
+        # What follows a joint state, by cell, [X, G]; and a cell, by joint state, [G, X].
+        following = np.zeros((size, count))
         for x, (row, policy) in enumerate(zip(cell, joint.policy, strict=True)):
             following[x] = np.bincount(row, policy, count)
-        ahead = self.move.reshape(-1, len(cell)) @ following
-        between = np.zeros((count, count))
-        np.add.at(between, cell.ravel(), joint.occupancy.reshape(-1, 1) * ahead)
-        mean = _means(paid, joint.occupancy, cell)
+        after = np.zeros((count, size))
+        np.add.at(after, cell.ravel(), joint.occupancy.reshape(-1, 1) * self.move.reshape(-1, size))
         # Cells that are never visited have no equation; their value is never read.
-        share = between / np.where(weight > 0, weight, 1)[:, None]
-        return np.linalg.solve(np.eye(count) - self.discount * share, mean)
+        after /= np.where(weight > 0, weight, 1)[:, None]
+        mean = _means(paid, joint.occupancy, cell)
+        matrix = np.eye(size) - self.discount * following @ after
+        return mean + self.discount * after @ np.linalg.solve(matrix, following @ mean)
 
 
 def enumerate_network(network: AbstractNetwork, discount: float) -> Enumerated:

@@ -1,5 +1,5 @@
 """Errors of localised gradients on noisy voters, where the exact ones are known: what a radius
-leaves out, and the noise of estimates from some rollouts."""
+leaves out, how far pushes are felt, and the noise of estimates from some rollouts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +49,25 @@ def truth(exact: "Exact", objective: AbstractObjective, radii: Sequence[int], se
         near={radius: chain * gradient for radius, gradient in near.items()},
         shadow=np.asarray(objective.shadow(occupied)),
     )
+
+
+class Felt(NamedTuple):
+    """Who is 0, 1, ... hops from each agent, and what they feel of its pushes."""
+
+    agents: Float[np.ndarray, "N R"]
+    """How many there are."""
+    sum: Float[np.ndarray, "N R"]
+    """What all of them feel together, in discounted shares of time."""
+
+
+def felt(exact: "Exact", push: Float[np.ndarray, "N 2"], farthest: int) -> Felt:
+    """At a policy of the own opinion, up to a distance."""
+    centre, member, distance = exact.network.graph.pairs(farthest)
+    inverse = exact.influence(push, np.arange(exact.agents))
+    found = Felt(*np.zeros((2, exact.agents, farthest + 1)))
+    np.add.at(found.agents, (centre, distance), 1)
+    np.add.at(found.sum, (centre, distance), inverse[member, centre])
+    return found
 
 
 def noise(

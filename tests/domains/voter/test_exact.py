@@ -91,6 +91,17 @@ def test_measured_decay_on_a_ring_is_the_closed_form(alpha):
     assert fitted_factor(error) == pytest.approx(rate(alpha, DISCOUNT), rel=0.1)
 
 
+@pytest.mark.parametrize("below", [2, 3])
+def test_decay_on_a_tree_is_the_closed_form(below):
+    """Down from the root, whatever it has for neighbours, as far as the ends are not felt."""
+    agents = (below**9 - 1) // (below - 1)
+    exact = Exact(voters(graphs.tree(agents, below), alpha=0.5), DISCOUNT)
+    felt = exact.influence(np.full((agents, 2), 0.5), np.array([0]))[:, 0]
+    first = [(below**depth - 1) // (below - 1) for depth in range(4)]
+    ratio = felt[first[1:]] / felt[first[:-1]]
+    np.testing.assert_allclose(ratio, rate(0.5, DISCOUNT, below + 1), rtol=1e-4)
+
+
 def test_a_chain_in_one_direction_decays_by_discount_times_alpha():
     agents, alpha = 12, 0.7
     weight = np.eye(agents, k=-1)

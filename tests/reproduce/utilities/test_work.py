@@ -33,6 +33,52 @@ def test_decay_and_locality_of_a_small_ring():
     assert sharp["8.0"]["spectral radius"] > sharp["0.1"]["spectral radius"]
 
 
+def test_growth_of_a_line_is_none_and_of_a_tree_some():
+    told = {"alpha": 0.5, "farthest": 6, "discount": 0.9, "seed": 0}
+    line = _work.growth(graph={"graph": "line"}, neighbours=2, agents=60, **told)
+    json.dumps(line)
+    assert line["all"] == pytest.approx(line["closed"], rel=0.2)
+    tree = _work.growth(graph={"graph": "tree", "degree": 3}, neighbours=4, agents=121, **told)
+    assert tree["branching"] > 1.4 > 1 >= line["branching"]
+    for found in (line, tree):
+        assert found["all"] == pytest.approx(found["one"] * found["branching"])
+        assert found["errors"][6] < found["errors"][0] and found["worst"] > found["all"]
+    assert tree["agents"][1] == pytest.approx(2 * 120 / 121)
+
+
+@pytest.mark.parametrize("aversion", [None, 2.0])
+def test_locality_has_a_price_that_falls_with_what_is_seen(aversion):
+    found = _work.price(
+        domain="tables",
+        world={"agents": 3, "graph": "line", "coupling": 1.0, "sharp": 2.0, "tables_seed": 3},
+        aversion=aversion,
+        views=(0, 2),
+        starts=2,
+        tolerance=1e-4,
+        discount=0.9,
+        seed=0,
+    )
+    json.dumps(found)
+    near, far = found["views"]["0"], found["views"]["2"]
+    assert found["even"] < near["value"] < far["value"] <= found["bound"]
+    assert near["price"] > 1e-3 > far["price"] >= 0 and found["open"] < 1e-4
+    span = found["bound"] - found["even"]
+    assert near["price"] == pytest.approx((found["bound"] - near["value"]) / span)
+
+
+def test_truncations_of_a_small_line():
+    """Where policies read the own state, means cost nothing beyond the agents that are dropped;
+    where they read neighbours', means of a hop more do, and a placeholder is no mean."""
+    told = {"domain": "tables", "radii": (0, 1), "discount": 0.8, "seed": 1}
+    world = {"agents": 4, "graph": "line", "coupling": 1.0, "sharp": 2.0}
+    own, seen = (_work.truncation(view=view, world=world, **told) for view in (0, 1))
+    json.dumps(own)
+    np.testing.assert_allclose(own["conditional 0"], own["none 0"], rtol=1e-9)
+    np.testing.assert_allclose(seen["conditional 1"], seen["none 0"], rtol=1e-9)
+    assert own["placeholder 0"][0] > 1.5 * own["none 0"][0]
+    assert seen["conditional 0"][1] > 1.2 * seen["none 0"][1]
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},

@@ -232,11 +232,13 @@ def solved(system: sparse.csr_array, right: Float[np.ndarray, " N"]) -> Float[np
             return x
 
 
-def rate(alpha: float, discount: float) -> float:
-    r"""By what factor a push is felt less a hop farther away, on a ring whose policies do not read
-    states: $\phi = (1 - \sqrt{1 - (\gamma \alpha)^2}) / (\gamma \alpha)$."""
-    x = discount * alpha
-    return (1 - np.sqrt(1 - x * x)) / x if x else 0.0
+def rate(alpha: float, discount: float, neighbours: int = 2) -> float:
+    r"""By what factor a push is felt less a hop farther away, where policies do not read states: on
+    a ring, $\phi = (1 - \sqrt{1 - (\gamma \alpha)^2}) / (\gamma \alpha)$; on an endless tree whose
+    agents have $q$ neighbours each,
+    $(q - \sqrt{q^2 - 4 (q - 1) (\gamma \alpha)^2}) / (2 (q - 1) \gamma \alpha)$."""
+    x, q = discount * alpha, neighbours
+    return (q - np.sqrt(q * q - 4 * (q - 1) * x * x)) / (2 * (q - 1) * x) if x else 0.0
 
 
 def _occupancy(

@@ -3,20 +3,23 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from descant.algorithms import localised
+from descant.core import discovery
 from descant.core.domain import Domain
 from descant.core.utility import AbstractObjective
 from descant.domains import voter, wireless
 from descant.domains.voter.exact import Exact, rate
 from descant.domains.voter.world import Voter, rewards
 from descant.evaluate import truncated
+from descant.evaluate.ceiling import ceiling, climbed, widened
 from descant.evaluate.decay import certificate, fitted_factor
+from descant.evaluate.enumerated import Enumerated, Truncation, enumerate_network
 from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
 from descant.evaluate.session import SEED
 from descant.ops.utility import Fair, Mean, Worst, everybody
@@ -24,6 +27,10 @@ from descant.train.loop import compile_period, plan, start
 
 SHARPNESS = 20.0
 """Of the soft least of what agents are paid."""
+UNDECIDED = 2.0
+"""Logits that leave a choice open."""
+FITTED = 5
+"""Hops over which growth and decay are fitted, before small graphs end."""
 POINTS = 50
 """Stretches of training that curves of wireless access tell of."""
 
@@ -32,6 +39,15 @@ def _voters(discount: float, **world: Any) -> tuple[Domain, Exact, AbstractObjec
     """A domain, exact answers about it, and what its team wants."""
     domain = voter.make(voter.Config(**world))
     return domain, Exact(cast(Voter, domain.network), discount), cast(Mean, domain.objective)
+
+
+def _enumerated(
+    name: str, discount: float, **world: Any
+) -> tuple[Any, Enumerated, AbstractObjective]:
+    """A network, all of it, and what its team wants."""
+    module = discovery.load("domains", name)
+    domain = module.make(module.Config(**world))
+    return domain, enumerate_network(domain.network, discount), domain.objective
 
 
 def decay(
@@ -47,6 +63,50 @@ def decay(
         "certified": certificate(exact.network, discount).factor,
         "light cone": discount,
         "errors": {str(radius): known.bias(radius) for radius in radii},
+    }
+
+
+def growth(
+    *,
+    graph: dict[str, Any],
+    neighbours: int | None,
+    alpha: float,
+    agents: int,
+    farthest: int,
+    discount: float,
+    seed: int,
+) -> dict[str, Any]:
+    """How the number of agents grows and what they feel decays with distance, at a random policy.
+
+    Args:
+        graph: fields of the voters' configuration.
+        neighbours: of everybody on the endless tree whose closed form stands beside it, if any.
+        alpha: how much is copied.
+        agents: how many there are.
+        farthest: distance, and radius, up to which it is told.
+        discount: of what is felt.
+        seed: of the policy, and of the graph where it is random.
+    """
+    world = {"agents": agents, "alpha": alpha, "graph_seed": seed, **graph}
+    _, exact, objective = _voters(discount, utility="linear", **world)
+    radii = range(farthest + 1)
+    known = truncated.truth(exact, objective, radii, seed)
+    each = truncated.felt(exact, known.push, farthest)
+    count, felt = each.agents.mean(axis=0), each.sum.mean(axis=0)
+    near = slice(1, 1 + FITTED)
+    # Agents of a graph that ends nearer have no decay so far.
+    whole = each.sum[each.agents[:, near].all(axis=1), near]
+    closed = neighbours and rate(alpha, discount, neighbours) * (neighbours - 1)
+    return {
+        "agents": count.tolist(),
+        "felt": felt.tolist(),
+        "branching": fitted_factor(count[near]),
+        "one": fitted_factor(felt[near] / count[near]),
+        "all": fitted_factor(felt[near]),
+        "worst": max(fitted_factor(row) for row in whole),
+        "closed": None if closed is None else float(closed),
+        "certified": certificate(exact.network, discount).factor,
+        "errors": [known.bias(radius) for radius in radii],
     }
 
 
@@ -219,6 +279,102 @@ def locality(
             "spectral radius": proof.spectral_radius(np.stack([1 - push, push], axis=-1)),
         }
     return found
+
+
+def price(
+    *,
+    domain: str,
+    world: dict[str, Any],
+    aversion: float | None,
+    views: Sequence[int],
+    starts: int,
+    tolerance: float,
+    discount: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The best localised policies that are found on a small network, by radius of their view, and
+    what no policy exceeds.
+
+    Args:
+        domain: name.
+        world: fields of its configuration.
+        aversion: of a team that wants fair shares of random rewards; None has it as the domain.
+        views: radii, ascending; what is found at one is a start at the next.
+        starts: random ones, at each.
+        tolerance: shares of what is to gain over even policies that count as equal.
+        discount: of occupancies.
+        seed: of the starts.
+    """
+    made, whole, objective = _enumerated(domain, discount, **world)
+    if aversion is not None:
+        agents = made.network.graph.agents
+        objective = everybody(Fair(reward=made.network.table, aversion=aversion), agents, each=True)
+    even = whole.value(objective, whole.logits())
+    best = ceiling(whole, objective, tolerance=1e-6)
+    near, found = [], {}
+    for view in views:
+        first = [whole.logits(view, seed=seed * starts + i) for i in range(starts)]
+        wide = [end._replace(logits=widened(whole, end.logits, last, view)) for last, end in near]
+        # Choices that are certain have no slope: what was found is also climbed from undecided.
+        first += [np.clip(end.logits, -UNDECIDED, UNDECIDED) for end in wide]
+        ends = [climbed(whole, objective, logits, view) for logits in first]
+        top = max([*ends, *wide], key=lambda end: end.value)
+        near = [(view, top)]
+        level = top.value - tolerance * (best.bound - even)
+        found[str(view)] = {
+            "value": top.value,
+            "price": (best.bound - top.value) / (best.bound - even),
+            "agree": sum(end.value >= level for end in ends[:starts]) / starts,
+        }
+    return {
+        "even": even,
+        "bound": best.bound,
+        "open": (best.bound - best.reached) / (best.bound - even),
+        "views": found,
+    }
+
+
+def truncation(
+    *,
+    domain: str,
+    world: dict[str, Any],
+    view: int,
+    radii: Sequence[int],
+    discount: float,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Errors of truncated gradients at a random policy of a small network, relative to the
+    gradient, by radius of credit, for each way of knowing another's Q, from as far as credit
+    reaches and from a hop farther.
+
+    Args:
+        domain: name.
+        world: fields of its configuration.
+        view: radius that policies see.
+        radii: of credit.
+        discount: of occupancies.
+        seed: of the policy.
+    """
+    _, whole, objective = _enumerated(domain, discount, **world)
+    logits = whole.logits(view, seed=seed)
+    full = whole.gradient(objective, logits, view)
+
+    def off(radius: int, kind: Truncation, wider: int) -> float:
+        near = whole.truncated(
+            objective,
+            logits,
+            credit=radius,
+            critic=radius + wider,
+            truncation=kind,
+            view=view,
+        )
+        return float(np.linalg.norm(near - full) / np.linalg.norm(full))
+
+    return {
+        f"{kind} {wider}": [off(radius, kind, wider) for radius in radii]
+        for kind in get_args(Truncation)
+        for wider in (0, 1)
+    }
 
 
 def access(
