@@ -51,7 +51,7 @@ def _jobs(scale: Scale, kind: str) -> list[Job]:
     return [
         measure(
             "price",
-            2.0 + 0.4 * len(VIEWS) * (starts + 1) * 8.0 ** (agents - 5),
+            2.0 + 0.33 * len(VIEWS) * (starts + 1) * 8.0 ** (agents - 5),
             domain=domain,
             world={"agents": agents, "graph": "line", **settings}
             | ({"tables_seed": seed} if drawn else {}),

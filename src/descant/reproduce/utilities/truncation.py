@@ -63,7 +63,7 @@ def _jobs(scale: Scale, name: str, view: int) -> list[Job]:
     return [
         measure(
             "truncation",
-            1.5 * 6.0 ** (agents - 5),
+            1.2 * 2.0 ** (agents - 5),
             domain=domain,
             world={"agents": agents, "graph": "line", **settings}
             | ({"tables_seed": seed} if domain == "tables" else {}),
