@@ -162,7 +162,19 @@ def _ruled(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
     return {"silent": 0.0, "random": 1.8, "aloha": 2.5, "assigned": 3.7}
 
 
+def _plugged(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    ways = ["exact", "reuse", "split", *(f"memory {m:g}" for m in values["memories"])]
+    ways += [f"delta {delta:g}" for delta in values["deltas"]]
+    found: dict[str, Any] = {}
+    for i, way in enumerate(ways):
+        along = (i + 0.1 * random.normal()) / values["rollouts"]
+        found[way] = {"error": (8 + i) * values["rollouts"] ** -0.5}
+        found[way] |= {} if way == "exact" else {"bias": abs(along), "along": along}
+    return found
+
+
 MEASURED = {
+    "plug_in": _plugged,
     "decay": _decayed,
     "noise": _noisy,
     "training": _learnt,

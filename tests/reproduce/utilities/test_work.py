@@ -33,6 +33,58 @@ def test_decay_and_locality_of_a_small_ring():
     assert sharp["8.0"]["spectral radius"] > sharp["0.1"]["spectral radius"]
 
 
+def _plug_in(world, **more):
+    """What estimates do on a small ring where opinion 1 is rare."""
+    rare = {"agents": 6, "horizon": 10, "utility": "coverage", "low": 0.0, "start": 0.1}
+    sizes = {"radius": 1, "rollouts": 16, "batches": 400, "discount": 0.8, "seed": 1}
+    return _work.plug_in(world=rare | world, **sizes, **more)
+
+
+def test_linear_utilities_have_no_plug_in_bias():
+    found = _plug_in({"utility": "linear"}, memories=(0.9,), deltas=(0.1,))
+    json.dumps(found)
+    assert set(found) == {"exact", "reuse", "split", "memory 0.9", "delta 0.1"}
+    assert set(found["exact"]) == {"error"}
+    for way in set(found) - {"exact"}:
+        assert found[way]["bias"] == pytest.approx(0, abs=1e-4)
+        assert found[way]["along"] == pytest.approx(0, abs=1e-4)
+    assert found["reuse"]["error"] == pytest.approx(found["exact"]["error"], rel=1e-3)
+    # With half of the rollouts and a baseline of one other: more than the root of two.
+    assert found["split"]["error"] > 1.2 * found["exact"]["error"]
+
+
+def test_bent_utilities_have_a_plug_in_bias():
+    found = _plug_in({"delta": 1e-3}, memories=(0.9,), deltas=(1.0,))
+    assert found["split"]["along"] > found["reuse"]["along"] > 0.05
+    assert found["split"]["error"] > found["reuse"]["error"] > found["exact"]["error"]
+    assert abs(found["memory 0.9"]["along"]) < found["reuse"]["along"]
+    # A utility so smooth that its shadow rewards have hardly any spread is another utility.
+    assert found["delta 1"]["along"] < -0.3
+
+
+def test_bias_is_told_without_what_chance_adds():
+    target = np.array([[3.0, 0.0], [0.0, 4.0]])
+    off = np.array([[1.0, 2.0], [-1.0, 0.0]])
+    # Entries of variance 2 over two batches: 4 of the squared length, 6, are chance.
+    found = _work._added(np.stack([off + 1, off - 1]), target)
+    assert found["along"] == pytest.approx(3 / 25)
+    assert found["bias"] == pytest.approx((6 - 4) ** 0.5 / 5)
+    assert _work._added(np.stack([0 * off + 1, 0 * off - 1]), target)["bias"] == 0
+
+
+def test_other_smoothing_is_judged_by_the_utility_of_the_world():
+    values = {
+        "world": {"agents": 9, "graph": "torus", "horizon": 20, "utility": "coverage"},
+        "settings": {"rate": 0.2, "credit_radius": 1},
+        "rollouts": 8,
+        "iterations": 10,
+        "period": 10,
+    }
+    plain, smooth = _work.training(**values), _work.training(**values, smoothing=1.0)
+    assert smooth["rows"][0] == plain["rows"][0] and smooth["bound"] == plain["bound"]
+    assert smooth["rows"][-1]["value"] != plain["rows"][-1]["value"]
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},
