@@ -173,7 +173,15 @@ def _plugged(values: Mapping[str, Any], random: np.random.Generator) -> dict[str
     return found
 
 
+def _few(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    ends = (
+        0.3 + 0.02 * values["settings"]["credit_radius"] + random.normal(0, 1e-3, values["seeds"])
+    )
+    return {"values": ends.tolist(), "first": 0.25, "bound": 0.4}
+
+
 MEASURED = {
+    "few": _few,
     "plug_in": _plugged,
     "decay": _decayed,
     "noise": _noisy,

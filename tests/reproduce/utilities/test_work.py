@@ -9,6 +9,7 @@ import pytest
 from descant.reproduce._common import targets
 from descant.reproduce.utilities import _work
 from descant.reproduce.utilities._jobs import Measure
+from descant.reproduce.utilities.radii import effect, interaction
 
 NAMES = [name for name in targets.names() if name.startswith("utilities.")]
 
@@ -99,6 +100,37 @@ def test_training_is_recorded_with_exact_values():
     assert last["gap"] < first["gap"] and last["seconds"] > 0
     assert last["value"] + last["gap"] == pytest.approx(found["bound"])
     assert "violation" in last
+
+
+def test_few_voters_are_judged_exactly_whatever_they_see():
+    values = {"world": {"agents": 4, "horizon": 20}, "rollouts": 8, "seeds": 2}
+    settings = {"rate": 0.2, "critic": "td", "critic_radius": 0, "credit_radius": 1}
+    found = {
+        view: _work.few(settings=settings | {"view": view}, iterations=4, **values)
+        for view in (0, 1)
+    }
+    json.dumps(found)
+    assert found[0]["first"] == pytest.approx(found[1]["first"])
+    for record in found.values():
+        assert np.shape(record["values"]) == (2,)
+        assert record["first"] < min(record["values"]) <= max(record["values"]) < record["bound"]
+    assert found[0]["values"] != found[1]["values"]
+    # Of the own opinion alone the voters' equations know the same.
+    world = {**values["world"], "graph": "ring"}
+    same = _work.training(
+        world=world, settings=settings | {"view": 0}, rollouts=8, iterations=4, period=4
+    )
+    assert found[0]["first"] == pytest.approx(same["rows"][0]["value"], abs=1e-9)
+
+
+def test_effects_and_interactions_of_radii_are_differences_of_means():
+    radii = [(p, c, g) for p in (0, 1) for c in (0, 1) for g in (0, 1)]
+    # Two seeds; the second has twice the effects of the first.
+    ends = {(p, c, g): [s * (p + 5 * g + 3 * c * g) for s in (1.0, 2.0)] for p, c, g in radii}
+    assert effect(ends, 0, 1) == [1.0, 2.0]
+    assert effect(ends, 1, 1) == [1.5, 3.0]
+    assert effect(ends, 2, 1) == [6.5, 13.0]
+    assert interaction(ends, 1, 2) == [3.0, 6.0] and interaction(ends, 0, 2) == [0.0, 0.0]
 
 
 def test_the_least_have_more_in_a_team_that_minds():

@@ -18,6 +18,7 @@ from descant.domains.voter.exact import Exact, rate
 from descant.domains.voter.world import Voter, rewards
 from descant.evaluate import truncated
 from descant.evaluate.decay import certificate, fitted_factor
+from descant.evaluate.enumerated import enumerate_network
 from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
 from descant.evaluate.session import SEED
 from descant.ops.utility import Fair, Mean, Worst, everybody
@@ -230,6 +231,37 @@ def fairness(
         "optimum": best.value,
         "bound": best.bound,
         "best": pay(even),
+    }
+
+
+def few(
+    *,
+    world: dict[str, Any],
+    settings: dict[str, Any],
+    rollouts: int,
+    iterations: int,
+    seeds: int,
+) -> dict[str, Any]:
+    """Exact utility at the end of training on so few voters that all their joint states can be
+    enumerated, whatever policies see; at first, and at best."""
+    config = localised.Config(**settings)
+    domain, exact, objective = _voters(config.discount, **world)
+    whole = enumerate_network(cast(Voter, domain.network), config.discount)
+    what = plan(
+        localised.make(config, domain),
+        domain.env,
+        rollouts=rollouts,
+        steps=0,
+        iterations=iterations,
+    )
+    runs, keys = start(what, 0, seeds)
+    runs, _ = compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
+    learnt = cast(Any, runs.learner).actor.logits
+    return {
+        "values": [whole.value(objective, logits, config.view) for logits in np.asarray(learnt)],
+        "first": whole.value(objective, whole.logits(config.view), config.view),
+        "bound": exact.optimum(objective).bound,
+        "config": asdict(config),
     }
 
 
