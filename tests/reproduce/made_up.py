@@ -197,7 +197,27 @@ def _ruled(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, 
     return {"silent": 0.0, "random": 1.8, "aloha": 2.5, "assigned": 3.7}
 
 
+def _plugged(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    ways = ["exact", "reuse", "split", *(f"memory {m:g}" for m in values["memories"])]
+    ways += [f"delta {delta:g}" for delta in values["deltas"]]
+    found: dict[str, Any] = {}
+    for i, way in enumerate(ways):
+        along = (i + 0.1 * random.normal()) / values["rollouts"]
+        found[way] = {"error": (8 + i) * values["rollouts"] ** -0.5}
+        found[way] |= {} if way == "exact" else {"bias": abs(along), "along": along}
+    return found
+
+
+def _few(values: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    ends = (
+        0.3 + 0.02 * values["settings"]["credit_radius"] + random.normal(0, 1e-3, values["seeds"])
+    )
+    return {"values": ends.tolist(), "first": 0.25, "bound": 0.4}
+
+
 MEASURED = {
+    "few": _few,
+    "plug_in": _plugged,
     "decay": _decayed,
     "growth": _grown,
     "noise": _noisy,

@@ -1,7 +1,7 @@
 """Errors of localised gradients on noisy voters, where the exact ones are known: what a radius
 leaves out, how far pushes are felt, and the noise of estimates from some rollouts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from descant.core import discovery
 from descant.core.domain import Domain
+from descant.core.types import Key, Rollout
 from descant.core.utility import AbstractObjective
 from descant.train.collect import collect, open_worlds
 
@@ -92,24 +93,36 @@ def noise(
         batches: how many are averaged over.
         seed: of the batches.
     """
-    module = discovery.load("algorithms", "localised")
-    algorithm = module.make(module.Config(credit_radius=radius, **values), domain)
-    logits = jnp.log(jnp.stack([1 - known.push, known.push], axis=-1)).astype(jnp.float32)
-    learner = algorithm.init(jax.random.key(0))
-    learner = learner._replace(actor=replace(learner.actor, logits=logits))
+    algorithm, learner, roll = sampler(domain, known, values, radius=radius, rollouts=rollouts)
     shadow = jnp.asarray(known.shadow)
     targets = [jnp.asarray(x, jnp.float32) for x in (known.near[radius], known.full)]
 
     @jax.jit
     def batch(key):
-        open_key, roll_key = jax.random.split(key)
-        worlds = open_worlds(domain.env, open_key, rollouts)
-        ticks = domain.env.spec.horizon
-        rollout = collect(algorithm, learner, domain.env, worlds, roll_key, ticks, renew=False)[1]
-        slope, _ = algorithm.slope(learner, rollout, shadow, jnp.float32(0))
+        slope, _ = algorithm.slope(learner, roll(key), shadow, jnp.float32(0))
         return [jnp.sum((slope.logits[..., 1] - x) ** 2) for x in targets]
 
     keys = jax.random.split(jax.random.key(seed), batches)
     squares = np.mean([[float(x) for x in batch(key)] for key in keys], axis=0)
     size = np.linalg.norm(known.full)
     return {"noise": float(np.sqrt(squares[0]) / size), "error": float(np.sqrt(squares[1]) / size)}
+
+
+def sampler(
+    domain: Domain, known: Truth, values: Mapping[str, Any], *, radius: int, rollouts: int
+) -> tuple[Any, Any, Callable[[Key], Rollout]]:
+    """The algorithm, a learner with the policy that exact answers are about, and what rolls out a
+    batch of whole episodes under it."""
+    module = discovery.load("algorithms", "localised")
+    algorithm = module.make(module.Config(credit_radius=radius, **values), domain)
+    logits = jnp.log(jnp.stack([1 - known.push, known.push], axis=-1)).astype(jnp.float32)
+    learner = algorithm.init(jax.random.key(0))
+    learner = learner._replace(actor=replace(learner.actor, logits=logits))
+
+    def roll(key: Key) -> Rollout:
+        open_key, roll_key = jax.random.split(key)
+        worlds = open_worlds(domain.env, open_key, rollouts)
+        ticks = domain.env.spec.horizon
+        return collect(algorithm, learner, domain.env, worlds, roll_key, ticks, renew=False)[1]
+
+    return algorithm, learner, roll

@@ -15,7 +15,7 @@ WANTED = {
     "dgpg": "fig2 fig3 table1 fig4 fig5 table8 table9 variance scaling",
     "maipg": "fig1 table5 fig2 fig6 smac ablation football",
     "utilities": "decay radius scaling utilities safety certificate fairness wireless growth "
-    "locality truncation",
+    "locality truncation reuse radii",
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 from descant.reproduce._common import targets
 from descant.reproduce.utilities import _work
 from descant.reproduce.utilities._jobs import Measure
+from descant.reproduce.utilities.radii import effect, interaction
 
 NAMES = [name for name in targets.names() if name.startswith("utilities.")]
 
@@ -79,6 +80,58 @@ def test_truncations_of_a_small_line():
     assert seen["conditional 0"][1] > 1.2 * seen["none 0"][1]
 
 
+def _plug_in(world, **more):
+    """What estimates do on a small ring where opinion 1 is rare."""
+    rare = {"agents": 6, "horizon": 10, "utility": "coverage", "low": 0.0, "start": 0.1}
+    sizes = {"radius": 1, "rollouts": 16, "batches": 400, "discount": 0.8, "seed": 1}
+    return _work.plug_in(world=rare | world, **sizes, **more)
+
+
+def test_linear_utilities_have_no_plug_in_bias():
+    found = _plug_in({"utility": "linear"}, memories=(0.9,), deltas=(0.1,))
+    json.dumps(found)
+    assert set(found) == {"exact", "reuse", "split", "memory 0.9", "delta 0.1"}
+    assert set(found["exact"]) == {"error"}
+    for way in set(found) - {"exact"}:
+        assert found[way]["bias"] == pytest.approx(0, abs=1e-4)
+        assert found[way]["along"] == pytest.approx(0, abs=1e-4)
+    assert found["reuse"]["error"] == pytest.approx(found["exact"]["error"], rel=1e-3)
+    # With half of the rollouts and a baseline of one other: more than the root of two.
+    assert found["split"]["error"] > 1.2 * found["exact"]["error"]
+
+
+def test_bent_utilities_have_a_plug_in_bias():
+    found = _plug_in({"delta": 1e-3}, memories=(0.9,), deltas=(1.0,))
+    assert found["split"]["along"] > found["reuse"]["along"] > 0.05
+    assert found["split"]["error"] > found["reuse"]["error"] > found["exact"]["error"]
+    assert abs(found["memory 0.9"]["along"]) < found["reuse"]["along"]
+    # A utility so smooth that its shadow rewards have hardly any spread is another utility.
+    assert found["delta 1"]["along"] < -0.3
+
+
+def test_bias_is_told_without_what_chance_adds():
+    target = np.array([[3.0, 0.0], [0.0, 4.0]])
+    off = np.array([[1.0, 2.0], [-1.0, 0.0]])
+    # Entries of variance 2 over two batches: 4 of the squared length, 6, are chance.
+    found = _work._added(np.stack([off + 1, off - 1]), target)
+    assert found["along"] == pytest.approx(3 / 25)
+    assert found["bias"] == pytest.approx((6 - 4) ** 0.5 / 5)
+    assert _work._added(np.stack([0 * off + 1, 0 * off - 1]), target)["bias"] == 0
+
+
+def test_other_smoothing_is_judged_by_the_utility_of_the_world():
+    values = {
+        "world": {"agents": 9, "graph": "torus", "horizon": 20, "utility": "coverage"},
+        "settings": {"rate": 0.2, "credit_radius": 1},
+        "rollouts": 8,
+        "iterations": 10,
+        "period": 10,
+    }
+    plain, smooth = _work.training(**values), _work.training(**values, smoothing=1.0)
+    assert smooth["rows"][0] == plain["rows"][0] and smooth["bound"] == plain["bound"]
+    assert smooth["rows"][-1]["value"] != plain["rows"][-1]["value"]
+
+
 def test_training_is_recorded_with_exact_values():
     found = _work.training(
         world={"agents": 9, "graph": "torus", "horizon": 20, "entropy": 0.3},
@@ -93,6 +146,37 @@ def test_training_is_recorded_with_exact_values():
     assert last["gap"] < first["gap"] and last["seconds"] > 0
     assert last["value"] + last["gap"] == pytest.approx(found["bound"])
     assert "violation" in last
+
+
+def test_few_voters_are_judged_exactly_whatever_they_see():
+    values = {"world": {"agents": 4, "horizon": 20}, "rollouts": 8, "seeds": 2}
+    settings = {"rate": 0.2, "critic": "td", "critic_radius": 0, "credit_radius": 1}
+    found = {
+        view: _work.few(settings=settings | {"view": view}, iterations=4, **values)
+        for view in (0, 1)
+    }
+    json.dumps(found)
+    assert found[0]["first"] == pytest.approx(found[1]["first"])
+    for record in found.values():
+        assert np.shape(record["values"]) == (2,)
+        assert record["first"] < min(record["values"]) <= max(record["values"]) < record["bound"]
+    assert found[0]["values"] != found[1]["values"]
+    # Of the own opinion alone the voters' equations know the same.
+    world = {**values["world"], "graph": "ring"}
+    same = _work.training(
+        world=world, settings=settings | {"view": 0}, rollouts=8, iterations=4, period=4
+    )
+    assert found[0]["first"] == pytest.approx(same["rows"][0]["value"], abs=1e-9)
+
+
+def test_effects_and_interactions_of_radii_are_differences_of_means():
+    radii = [(p, c, g) for p in (0, 1) for c in (0, 1) for g in (0, 1)]
+    # Two seeds; the second has twice the effects of the first.
+    ends = {(p, c, g): [s * (p + 5 * g + 3 * c * g) for s in (1.0, 2.0)] for p, c, g in radii}
+    assert effect(ends, 0, 1) == [1.0, 2.0]
+    assert effect(ends, 1, 1) == [1.5, 3.0]
+    assert effect(ends, 2, 1) == [6.5, 13.0]
+    assert interaction(ends, 1, 2) == [3.0, 6.0] and interaction(ends, 0, 2) == [0.0, 0.0]
 
 
 def test_the_least_have_more_in_a_team_that_minds():

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from descant.algorithms import localised
 from descant.core import discovery
@@ -134,6 +135,90 @@ def noise(
     }
 
 
+def plug_in(
+    *,
+    world: dict[str, Any],
+    radius: int,
+    rollouts: int,
+    batches: int,
+    memories: Sequence[float],
+    deltas: Sequence[float],
+    discount: float,
+    seed: int,
+) -> dict[str, dict[str, float]]:
+    """What estimated occupancies do to sampled gradients at a random policy, by how they are
+    estimated: with exact ones; from the batch itself (`reuse`); from one half, and the gradient
+    from the other (`split`); as moving averages; and from the batch with other smoothing.
+
+    Lengths are relative to that of the exact gradient of the same radius. What estimates add to
+    the mean (`bias`, `along` the exact gradient) is told from the same rollouts with exact shadow
+    rewards, so that most of the noise of returns is not in it.
+
+    Args:
+        world: fields of the voters' configuration.
+        radius: of credit.
+        rollouts: scenarios of a batch.
+        batches: how many are averaged over.
+        memories: shares of earlier occupancies in moving averages.
+        deltas: smoothing, in place of the world's.
+        discount: per tick.
+        seed: of policy and batches.
+    """
+    domain, exact, objective = _voters(discount, **world)
+    known = truncated.truth(exact, objective, [radius], seed)
+    target = jnp.asarray(known.near[radius], jnp.float32)
+    algorithm, learner, roll = truncated.sampler(
+        domain, known, {"discount": discount}, radius=radius, rollouts=rollouts
+    )
+    sure = jnp.asarray(known.shadow, jnp.float32)
+    smoothed = {f"delta {x:g}": _voters(discount, **world | {"delta": x})[2] for x in deltas}
+
+    def batch(averages, key):
+        rollout = replace(roll(key), context=())
+        half = rollouts // 2
+        first = jax.tree.map(lambda x: x[:, :half], rollout)
+        second = jax.tree.map(lambda x: x[:, half:], rollout)
+        here = algorithm.occupancy(learner, rollout)
+        averages = {m: m * kept + (1 - m) * here for m, kept in averages.items()}
+        shadows = {"exact": sure, "reuse": objective.shadow(here)}
+        shadows |= {f"memory {m:g}": objective.shadow(kept) for m, kept in averages.items()}
+        shadows |= {name: wanted.shadow(here) for name, wanted in smoothed.items()}
+
+        def slope(rollout, shadow):
+            return algorithm.slope(learner, rollout, shadow, jnp.float32(0))[0].logits[..., 1]
+
+        found = {name: slope(rollout, shadow) for name, shadow in shadows.items()}
+        apart = {name: one - found["exact"] for name, one in found.items() if name != "exact"}
+        halved = objective.shadow(algorithm.occupancy(learner, first))
+        found["split"] = slope(second, halved)
+        apart["split"] = found["split"] - slope(second, sure)
+        errors = {name: jnp.sum((one - target) ** 2) for name, one in found.items()}
+        return averages, (errors, apart)
+
+    # Averages begin where they are going: what is measured is a policy that stands still.
+    start = {m: jnp.asarray(exact.occupied(known.push).occupancy, jnp.float32) for m in memories}
+    keys = jax.random.split(jax.random.key(seed), batches)
+    _, (errors, apart) = jax.jit(lambda keys: jax.lax.scan(batch, start, keys))(keys)
+    length = float(np.linalg.norm(target))
+    return {
+        name: {"error": float(np.sqrt(np.mean(error)) / length)}
+        | (_added(np.asarray(apart[name]), np.asarray(target)) if name in apart else {})
+        for name, error in errors.items()
+    }
+
+
+def _added(apart: Float[np.ndarray, "K N 2"], target: Float[np.ndarray, "N 2"]) -> dict[str, float]:
+    """Length of the mean of independent differences, without what chance adds to it, and how far it
+    goes along a target; both relative to the target's length."""
+    mean, size = apart.mean(axis=0, dtype=np.float64), float(np.sum(target**2))
+    chance = apart.var(axis=0, ddof=1, dtype=np.float64).sum() / len(apart)
+    square = float(np.sum(mean**2)) - float(chance)
+    return {
+        "bias": max(square, 0.0) ** 0.5 / size**0.5,
+        "along": float(np.sum(mean * target)) / size,
+    }
+
+
 def training(
     *,
     world: dict[str, Any],
@@ -142,6 +227,7 @@ def training(
     iterations: int,
     period: int,
     seed: int = 0,
+    smoothing: float | None = None,
 ) -> dict[str, Any]:
     """Learning curves with exact values: of the team, of its optimum, of violations.
 
@@ -152,15 +238,20 @@ def training(
         iterations: in all.
         period: iterations from one exact value to the next.
         seed: of the run.
+        smoothing: of the utility that is learnt from; left out, that of the one that is judged by.
     """
     config = localised.Config(**settings)
     domain, exact, objective = _voters(config.discount, **world)
     best = exact.optimum(objective)
+    learnt = domain
+    if smoothing is not None:
+        wanted = _voters(config.discount, **world | {"delta": smoothing})[2]
+        learnt = replace(domain, objective=wanted)
 
     def standing(learner: Any) -> dict[str, Any]:
         return _standing(domain, exact, best, _push(exact, learner))
 
-    return _learnt(domain, config, standing, rollouts, iterations, period, seed) | {
+    return _learnt(learnt, config, standing, rollouts, iterations, period, seed) | {
         "optimum": best.value,
         "bound": best.bound,
     }
@@ -199,6 +290,37 @@ def fairness(
         "optimum": best.value,
         "bound": best.bound,
         "best": pay(even),
+    }
+
+
+def few(
+    *,
+    world: dict[str, Any],
+    settings: dict[str, Any],
+    rollouts: int,
+    iterations: int,
+    seeds: int,
+) -> dict[str, Any]:
+    """Exact utility at the end of training on so few voters that all their joint states can be
+    enumerated, whatever policies see; at first, and at best."""
+    config = localised.Config(**settings)
+    domain, exact, objective = _voters(config.discount, **world)
+    whole = enumerate_network(cast(Voter, domain.network), config.discount)
+    what = plan(
+        localised.make(config, domain),
+        domain.env,
+        rollouts=rollouts,
+        steps=0,
+        iterations=iterations,
+    )
+    runs, keys = start(what, 0, seeds)
+    runs, _ = compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
+    learnt = cast(Any, runs.learner).actor.logits
+    return {
+        "values": [whole.value(objective, logits, config.view) for logits in np.asarray(learnt)],
+        "first": whole.value(objective, whole.logits(config.view), config.view),
+        "bound": exact.optimum(objective).bound,
+        "config": asdict(config),
     }
 
 
