@@ -167,6 +167,15 @@ def test_three_parts_are_not_told_apart():
         jax.eval_shape(parts, jax.random.key(0))
 
 
+@pytest.mark.parametrize(("epochs", "passes"), [(None, 2), (1, 1), (3, 3)])
+def test_the_value_makes_the_passes_it_is_told_and_the_critic_its_own(epochs, passes):
+    base, critic = replace(SMALL, critic_epochs=2), replace(CRITIC, epochs=epochs)
+    algorithm = maipg.make(replace(CONFIG, base=base, critic=critic), TOY)
+    key, ticks = jax.random.key(0), 3 * base.minibatch
+    assert len(algorithm.actions.lesson.fit.batches(key, ticks)) == passes * 3
+    assert len(algorithm.fit.batches(key, ticks)) == 2 * 3
+
+
 @pytest.mark.parametrize(
     ("changes", "domain", "sentence"),
     [
@@ -177,6 +186,7 @@ def test_three_parts_are_not_told_apart():
         ({"temperature": 0.0}, TOY, "algorithm.temperature: expected above 0, got 0.0"),
         ({"critic": replace(CRITIC, lag=2.0)}, TOY, "algorithm.critic.lag: expected 0 to 1"),
         ({"critic": replace(CRITIC, depth=0)}, TOY, "algorithm.critic.depth: expected at least 1"),
+        ({"critic": replace(CRITIC, epochs=0)}, TOY, "critic.epochs: expected at least 1 or none"),
         ({"measured": True, "guide": (0.9, 0.5)}, TOY, "keep nu planned, or leave the model out"),
         (
             {"guide": (0.9, 0.5)},

@@ -78,7 +78,7 @@ def lesson(config: "mappo.Config", critic: "Critic", fit: Fit, make, **options) 
     """How such a critic learns."""
     return Lesson(
         make=make,
-        fit=fit,
+        fit=fit if critic.epochs is None else replace(fit, epochs=critic.epochs),
         discount=config.discount,
         trace=critic.trace,
         lag=critic.lag,

@@ -22,6 +22,8 @@ class Critic:
     """Lambda of its targets."""
     lag: float = 0.005
     """Share of the way that the copy behind the targets goes at each gradient step."""
+    epochs: int | None = None
+    """Passes over a rollout; `none` makes as many as the critic of ticks."""
 
     def validate(self) -> None:
         """Check ranges.
@@ -34,6 +36,10 @@ class Critic:
                 raise UserError(
                     f"algorithm.critic.{name}: expected at least 1, got {getattr(self, name)}."
                 )
+        if self.epochs is not None and self.epochs < 1:
+            raise UserError(
+                f"algorithm.critic.epochs: expected at least 1 or none, got {self.epochs}."
+            )
         for name in ("trace", "lag"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(
