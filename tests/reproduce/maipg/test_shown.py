@@ -48,16 +48,16 @@ def test_curves_are_compared_seed_by_seed(gap, said):
 
 
 def test_a_battle_that_is_never_won_is_not_won_late():
-    def never(results):
-        for result in results.values():
-            if result["kind"] == "training" and result["settings"]["algorithm"] == "mappo":
-                result["metrics"]["won"] = [[0.1] * len(row) for row in result["metrics"]["won"]]
+    def won(by):
+        def change(results):
+            for result in results.values():
+                if result["kind"] == "training":
+                    share = by.get(result["settings"]["algorithm"], 0.1)
+                    result["metrics"]["won"] = [[share] * len(r) for r in result["metrics"]["won"]]
 
-    def neither(results):
-        for result in results.values():
-            if result["kind"] == "training":
-                result["metrics"]["won"] = [[0.1] * len(row) for row in result["metrics"]["won"]]
+        return change
 
+    never, neither = won({"maipg": 0.9}), won({})
     found = shown("maipg.smac", never)
     assert any("MAPPO never does first win half" in said for said in found.findings)
     (row,) = (row for row in found.tables[0].rows if row[1] == "MAPPO")
