@@ -24,7 +24,7 @@ from descant.evaluate.enumerated import Enumerated, Truncation, enumerate_networ
 from descant.evaluate.episodes import Decided, scenario_keys, score, score_rules
 from descant.evaluate.session import SEED
 from descant.ops.utility import Fair, Mean, Worst, everybody
-from descant.train.loop import compile_period, plan, start
+from descant.train.loop import Plan, Run, compile_period, plan, start
 
 SHARPNESS = 20.0
 """Of the soft least of what agents are paid."""
@@ -306,6 +306,20 @@ def few(
     config = localised.Config(**settings)
     domain, exact, objective = _voters(config.discount, **world)
     whole = enumerate_network(cast(Voter, domain.network), config.discount)
+    _, runs, _ = _trained(domain, config, rollouts, iterations, seeds)
+    learnt = cast(Any, runs.learner).actor.logits
+    return {
+        "values": [whole.value(objective, logits, config.view) for logits in np.asarray(learnt)],
+        "first": whole.value(objective, whole.logits(config.view), config.view),
+        "bound": exact.optimum(objective).bound,
+        "config": asdict(config),
+    }
+
+
+def _trained(
+    domain: Domain, config: localised.Config, rollouts: int, iterations: int, seeds: int
+) -> tuple[Plan, Run, Any]:
+    """What was run, learners at its end, and metrics, all seeds and iterations at once."""
     what = plan(
         localised.make(config, domain),
         domain.env,
@@ -314,14 +328,7 @@ def few(
         iterations=iterations,
     )
     runs, keys = start(what, 0, seeds)
-    runs, _ = compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
-    learnt = cast(Any, runs.learner).actor.logits
-    return {
-        "values": [whole.value(objective, logits, config.view) for logits in np.asarray(learnt)],
-        "first": whole.value(objective, whole.logits(config.view), config.view),
-        "bound": exact.optimum(objective).bound,
-        "config": asdict(config),
-    }
+    return what, *compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
 
 
 def _fair(aversion: float | None, paid: np.ndarray, agents: int) -> AbstractObjective:
@@ -512,15 +519,7 @@ def access(
     policies at its end on held-out scenarios."""
     domain = wireless.make(wireless.Config(**world))
     config = localised.Config(**settings)
-    what = plan(
-        localised.make(config, domain),
-        domain.env,
-        rollouts=rollouts,
-        steps=0,
-        iterations=iterations,
-    )
-    runs, keys = start(what, 0, seeds)
-    runs, metrics = compile_period(what, runs, keys, iterations)(runs, keys, np.int32(0))
+    what, runs, metrics = _trained(domain, config, rollouts, iterations, seeds)
     ticks = domain.env.spec.horizon
     names = {"return": ticks, "violation": 1}
     held_out = scenario_keys("held-out", SEED, scenarios)

@@ -1,6 +1,6 @@
 """Whether decay in hops survives on graphs where the number of agents grows with distance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from descant.report.numbers import number, percent, plural
@@ -153,20 +153,9 @@ def _others(known: list[Mapping[str, Any]], radius: int) -> float:
 
 
 def _felt(by: Runs):
-    series = [
-        Series(
-            name,
-            tuple(
-                (float(k), over([r["felt"][k] / r["felt"][0] for r in by[DRAWN, name]]))
-                for k in range(FARTHEST + 1)
-            ),
-            COLOURS[name],
-        )
-        for name in GRAPHS
-    ]
     return by_size(
         "figure",
-        series,
+        _lines(by, lambda record, k: record["felt"][k] / record["felt"][0]),
         "Felt by all at a distance, of what the agent itself feels",
         f"Exact numbers, alpha = {number(DRAWN, 2)}. Where a line rises, growth outruns decay.",
         across="hops",
@@ -176,26 +165,25 @@ def _felt(by: Runs):
 
 
 def _grown(by: Runs):
-    series = [
-        Series(
-            name,
-            tuple(
-                (float(k), over([r["agents"][k] for r in by[DRAWN, name]]))
-                for k in range(FARTHEST + 1)
-            ),
-            COLOURS[name],
-        )
-        for name in GRAPHS
-    ]
     return by_size(
         "agents",
-        series,
+        _lines(by, lambda record, k: record["agents"][k]),
         "Agents at a distance",
         "Means over all agents. Small graphs end: where most have been reached, numbers fall.",
         across="hops",
         logarithmic=True,
         even=True,
     )
+
+
+def _lines(by: Runs, read: Callable[[Mapping[str, Any], int], float]) -> list[Series]:
+    """A quantity by distance, a line for each graph."""
+
+    def points(name: str) -> tuple[tuple[float, Measured], ...]:
+        known = by[DRAWN, name]
+        return tuple((float(k), over([read(r, k) for r in known])) for k in range(FARTHEST + 1))
+
+    return [Series(name, points(name), COLOURS[name]) for name in GRAPHS]
 
 
 def _findings(by: Runs) -> Iterator[str]:
