@@ -9,9 +9,9 @@ greedy joint action is a best one, its mean payoff, and the error of the learnt 
 square over all joint actions) beside the least error that a sum, or a monotone function, of
 utilities can have, which is computed exactly. Exits with 1 if something else comes out than theory
 says: QPLEX (`stepped`) reaches the optimum of the named games and of monotone ones; whatever learns
-values that of monotone ones; IQL and VDN miss that of `climb` and `penalty`, QMIX, MAPPO and MAIPG
-that of `climb`, MAPPO that of `penalty`; where all joint actions are seen alike, no error is below
-the least. Nearly all learners are all: 9 of 10.
+values that of monotone ones; IQL and VDN miss that of `climb` and `penalty`, MAPPO and MAIPG that
+of `climb`, MAPPO that of `penalty`; where all joint actions are seen alike, QMIX misses that of
+`climb`, and no error is below the least. Nearly all learners are all: 9 of 10.
 """
 
 import argparse
@@ -47,12 +47,15 @@ NEAR = 0.9
 """Share of learners that counts as all of them."""
 
 MISSES = {
-    "climb": ("IQL", "VDN", "QMIX", "MAPPO", "MAIPG"),
+    "climb": ("IQL", "VDN", "MAPPO", "MAIPG"),
     "penalty": ("IQL", "VDN", "MAPPO"),
 }
 """Who ends elsewhere: what is best against undecided others, or on top of the nearest sum or of the
 nearest monotone table, is not the optimum. In `penalty` monotone fits are so flat that where QMIX
 ends is chance."""
+FITTED_MISSES = {"climb": ("QMIX",)}
+"""The same where all joint actions are seen alike; a learner that explores by itself fits what it
+plays, and now and then that is around the optimum."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,8 @@ def broken(table: dict[str, dict[str, dict[str, float]]], *, fitted: bool) -> li
             found = f"{name} reaches the optimum of {game} in {row['optimal']:.0%}"
             if _finds(name, game) and row["optimal"] < NEAR - 1e-9:
                 wrong.append(found)
-            if name in MISSES.get(game, ()) and row["optimal"] > 1 - NEAR + 1e-9:
+            misses = MISSES.get(game, ()) + (FITTED_MISSES.get(game, ()) if fitted else ())
+            if name in misses and row["optimal"] > 1 - NEAR + 1e-9:
                 wrong.append(found)
     return wrong
 

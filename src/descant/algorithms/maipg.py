@@ -32,7 +32,7 @@ class Config:
     """MAIPG."""
 
     base: mappo.Config = field(default_factory=lambda: mappo.Config(order="together"))
-    critic: _settings.Critic = field(default_factory=_settings.Critic)
+    critic: _settings.Critic = field(default_factory=lambda: _settings.Critic(epochs=2))
     nu: float = 0.3
     """Weight of the factorised value's gradient at first; the paper has 0.05 to 0.5. With 0 the
     value is learnt and nobody climbs it, which is MAPPO."""
@@ -44,8 +44,8 @@ class Config:
     mixer: Literal["monotone", "sum", "joint"] = "monotone"
     """How utilities make the team's value: as in QMIX, as in VDN, or not at all, one network seeing
     the joint action as a whole."""
-    embed: int = 64
-    """Units of the mixer."""
+    embed: int = 32
+    """Units of the mixer; the paper has 64."""
     scale: Literal["advantages", "rewards"] = "advantages"
     """What the value counts in beside the standardised advantage: the same unit, or that of rewards
     as they come (the paper)."""

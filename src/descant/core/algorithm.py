@@ -22,6 +22,20 @@ Probe = Callable[[PyTree, Action, Key], Float[Array, " N"]]
 """`(state, action, key) -> [N]`: a quantity per agent, measured while stepping; the key is the one
 that the step is made with."""
 
+
+class AbstractLuck(eqx.Module):
+    """A probe that looks at nothing but the key of the step, so that it may be drawn for many ticks
+    at once."""
+
+    def __call__(self, state: PyTree, action: Action, key: Key) -> Float[Array, " N"]:
+        """What is drawn, whatever goes on."""
+        return self.draw(key)
+
+    @abc.abstractmethod
+    def draw(self, key: Key) -> Float[Array, " N"]:
+        """A quantity per agent."""
+
+
 Schedule = Callable[[Scalar], Scalar]
 """A number as a function of progress, which runs from 0 at the first update to 1."""
 

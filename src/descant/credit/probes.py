@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from descant.core.algorithm import AbstractLuck
 from descant.core.env import AbstractEnv
 from descant.core.model import AbstractModel
 from descant.core.types import Action, Key, Number, PyTree
@@ -89,13 +90,13 @@ class Gain(eqx.Module):
         return -self.weight * self.model.potential(self.model.context(state), nothing)
 
 
-class Luck(eqx.Module):
+class Luck(AbstractLuck):
     """A number in [0, 1) for each agent, drawn apart from everything else in the step: chance that
     is wanted later, and the same each time."""
 
     agents: int = eqx.field(static=True)
 
-    def __call__(self, state: PyTree, action: Action, key: Key) -> Float[Array, " N"]:
+    def draw(self, key: Key) -> Float[Array, " N"]:
         """Uniform."""
         return jax.random.uniform(jax.random.fold_in(key, APART), (self.agents,))
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as Spec
 from jaxtyping import Array, Bool
 
-from descant.core.algorithm import AbstractAlgorithm
+from descant.core.algorithm import AbstractAlgorithm, AbstractLuck
 from descant.core.env import AbstractEnv
 from descant.core.types import Key, Keys, Observation, PyTree, Rollout
 from descant.ops.loops import when_any
@@ -97,11 +97,13 @@ def _roll(
     policy, memory = algorithm.policy(learner), algorithm.begin(learner)
     at_once = not renew and memory is None
     listen = partial(_listen, algorithm, learner, not at_once)
+    looking = {n: p for n, p in algorithm.probes.items() if not isinstance(p, AbstractLuck)}
+    luck = {n: p for n, p in algorithm.probes.items() if isinstance(p, AbstractLuck)}
 
     @jax.vmap
     def act(state, heard, act_key, step_key):
         action, log_prob = policy.sample(heard, act_key)
-        probes = {name: probe(state, action, step_key) for name, probe in algorithm.probes.items()}
+        probes = {name: probe(state, action, step_key) for name, probe in looking.items()}
         context = algorithm.context(state)
         state, step = env.step(step_key, state, action)
         following = Worlds(state, replace(step.observation, memory=heard.memory))
@@ -141,6 +143,8 @@ def _roll(
         kept["value"] = jax.lax.map(value, kept["observation"], batch_size=PART)
         last = value(worlds.observation)
         kept["bootstrap"] = jnp.concatenate([kept["value"][1:], last[None]])
+    # Of all ticks at once: within them, small draws take longer than small worlds.
+    kept["probes"] |= {n: jax.vmap(jax.vmap(p.draw))(keys[:, 1]) for n, p in luck.items()}
     return worlds, Rollout(**kept)
 
 

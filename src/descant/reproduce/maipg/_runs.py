@@ -35,6 +35,8 @@ MAIPG = Method("MAIPG", "maipg", "accent")
 HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
+VALUE: Mapping[str, Any] = {"algorithm.embed": 64, "algorithm.critic.epochs": None}
+"""MAIPG's value as the paper has it: its mixer, and as many passes as the critic makes."""
 ENOUGH = 5
 """Seeds from which on an interval over them tells."""
 SPEED = {"mappo": 11_000, "maipg": 7_000, "happo": 7_000, "qmix": 12_000}

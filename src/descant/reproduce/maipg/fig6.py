@@ -13,6 +13,7 @@ from descant.reproduce.maipg._runs import (
     ENOUGH,
     MAIPG,
     MAPPO,
+    VALUE,
     Met,
     Method,
     Run,
@@ -59,7 +60,7 @@ NETWORKS = {
     "trust": None,
     "norm": 10.0,
 }
-WEIGHT = {"algorithm.nu": 0.05, "algorithm.scale": "rewards"}
+WEIGHT = VALUE | {"algorithm.nu": 0.05, "algorithm.scale": "rewards"}
 
 
 def jobs(scale: Scale) -> list[Job]:
