@@ -35,7 +35,7 @@ MAIPG = Method("MAIPG", "maipg", "accent")
 HAPPO = Method("HAPPO", "happo", "run-1")
 QMIX = Method("QMIX", "qmix", "run-4")
 
-VALUE: Mapping[str, Any] = {"algorithm.embed": 64, "algorithm.critic.epochs": None}
+PAPERS_VALUE: dict[str, Any] = {"algorithm.embed": 64, "algorithm.critic.epochs": None}
 """MAIPG's value as the paper has it: its mixer, and as many passes as the critic makes."""
 ENOUGH = 5
 """Seeds from which on an interval over them tells."""

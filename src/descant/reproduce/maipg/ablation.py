@@ -16,7 +16,7 @@ from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.maipg import smac
 from descant.reproduce.maipg._runs import (
     MAIPG,
-    VALUE,
+    PAPERS_VALUE,
     Met,
     Run,
     few,
@@ -138,7 +138,7 @@ def show(scale: Scale, found: "Found") -> Shown:
 def _settings(variant: Variant, scale: Scale) -> dict[str, Any]:
     nu, mixer = variant
     iterations = scale.iterations[_place(scale)]
-    own = VALUE | {"algorithm.nu": nu, "algorithm.mixer": mixer}
+    own = PAPERS_VALUE | {"algorithm.nu": nu, "algorithm.mixer": mixer}
     if _place(scale) == "2s3z":
         told = smac.settings(MAIPG, "2s3z", iterations) | own
     else:

@@ -10,7 +10,7 @@ from descant.reproduce._common.plan import Scale
 from descant.reproduce._common.shown import Shown, told
 from descant.reproduce._common.tables import Cell, Measured, Table
 from descant.reproduce.maipg._games import met
-from descant.reproduce.maipg._runs import MAIPG, VALUE, Run, over, run
+from descant.reproduce.maipg._runs import MAIPG, PAPERS_VALUE, Run, over, run
 
 if TYPE_CHECKING:
     from numpy import bool_, float64
@@ -93,7 +93,7 @@ def _cases(scale: Scale) -> list[tuple[int, float]]:
 
 
 def _run(agents: int, weight: float, value: str, scale: Scale) -> Run:
-    told = VALUE | {
+    told = PAPERS_VALUE | {
         "domain.task": "assignment-spread",
         "domain.agents": agents,
         "algorithm.nu": weight,

@@ -13,7 +13,7 @@ from descant.reproduce.maipg._runs import (
     ENOUGH,
     MAIPG,
     MAPPO,
-    VALUE,
+    PAPERS_VALUE,
     Met,
     Method,
     Run,
@@ -60,7 +60,7 @@ NETWORKS = {
     "trust": None,
     "norm": 10.0,
 }
-WEIGHT = VALUE | {"algorithm.nu": 0.05, "algorithm.scale": "rewards"}
+WEIGHT = PAPERS_VALUE | {"algorithm.nu": 0.05, "algorithm.scale": "rewards"}
 
 
 def jobs(scale: Scale) -> list[Job]:

@@ -13,7 +13,7 @@ from descant.reproduce._common.tables import Table
 from descant.reproduce.maipg._runs import (
     MAIPG,
     MAPPO,
-    VALUE,
+    PAPERS_VALUE,
     Met,
     Method,
     Run,
@@ -74,7 +74,7 @@ NETWORKS = {
     "trust": None,
     "norm": 10.0,
 }
-WEIGHT = VALUE | {"algorithm.nu": 0.5, "algorithm.scale": "rewards"}
+WEIGHT = PAPERS_VALUE | {"algorithm.nu": 0.5, "algorithm.scale": "rewards"}
 
 
 def jobs(scale: Scale) -> list[Job]:

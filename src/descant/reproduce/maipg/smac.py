@@ -15,6 +15,7 @@ from descant.reproduce.maipg._runs import (
     HAPPO,
     MAIPG,
     MAPPO,
+    PAPERS_VALUE,
     QMIX,
     Met,
     Method,
@@ -90,8 +91,9 @@ def show(scale: Scale, found: "Found") -> Shown:
             + " ticks. Learning rates fall over all of training, however long that is.",
             "Settings of MAPPO, MAIPG and HAPPO: the preset `smax`, agents and critics "
             "that remember; HAPPO's agents have weights of their own. nu is 0.4 on 3m and 2s3z and "
-            "0.3 on the others (Table 3), the value counting in units of the advantage: rewards "
-            "of SMAX are not those of SMAC.",
+            "0.3 on the others (Table 3), MAIPG's value has the paper's mixer and as many passes "
+            "as the critic, and counts in units of the advantage: rewards of SMAX are not those of "
+            "SMAC.",
             "QMIX: agents that remember, 32 steps for every 2,048 ticks from a replay of 65,536, "
             "and the library's other settings. It explores while it learns, so its curve is "
             "below what it has learnt; at the end it takes its best actions, the others draw "
@@ -107,7 +109,7 @@ def settings(method: Method, name: str, iterations: int) -> dict[str, Any]:
         return told | VALUES | {"train.iterations": REPLAYED * iterations}
     if method is HAPPO:
         return told | nested(method, {"sharing": "separate"})
-    return told | ({"algorithm.nu": NU.get(name, HARD)} if method is MAIPG else {})
+    return told | (PAPERS_VALUE | {"algorithm.nu": NU.get(name, HARD)} if method is MAIPG else {})
 
 
 def _run(method: Method, name: str, scale: Scale) -> Run:
