@@ -73,7 +73,7 @@ ALIKE = {
     "maipg": (
         maipg,
         maipg.Config(base=SMALL),
-        maipg.Config(base=STEEP, critic=CRITIC, nu=0.1, stop=0.9),
+        maipg.Config(base=STEEP, critic=replace(CRITIC, epochs=2), nu=0.1, stop=0.9),
     ),
     "coma": (coma, coma.Config(base=SMALL), coma.Config(base=STEEP, critic=CRITIC)),
     "qmix": (qmix, qmix.Config(base=TINY), qmix.Config(base=EAGER)),
