@@ -8,10 +8,10 @@ the algorithms explore by themselves, MAPPO and MAIPG among them. Prints the sha
 greedy joint action is a best one, its mean payoff, and the error of the learnt values (root mean
 square over all joint actions) beside the least error that a sum, or a monotone function, of
 utilities can have, which is computed exactly. Exits with 1 if something else comes out than theory
-says: QPLEX (`stepped`) reaches the optimum of the named games and of monotone ones; whatever learns
-values that of monotone ones; IQL and VDN miss that of `climb` and `penalty`, MAPPO and MAIPG that
-of `climb`, MAPPO that of `penalty`; where all joint actions are seen alike, QMIX misses that of
-`climb`, and no error is below the least. Nearly all learners are all: 9 of 10.
+says: QPLEX (as it is by default, `stepped`) reaches the optimum of the named games and of monotone
+ones; whatever learns values that of monotone ones; IQL and VDN miss that of `climb` and `penalty`,
+MAPPO and MAIPG that of `climb`, MAPPO that of `penalty`; where all joint actions are seen alike,
+QMIX misses that of `climb`, and no error is below the least. Nearly all learners are all: 9 of 10.
 """
 
 import argparse
@@ -99,8 +99,8 @@ def algorithms(options: argparse.Namespace) -> dict[str, Callable[[Domain], Abst
         "IQL": (iql, base),
         "VDN": (vdn, vdn.Config(base=base)),
         "QMIX": (qmix, qmix.Config(base=base)),
-        "QPLEX": (qplex, qplex.Config(base=base, advantage="stepped")),
-        "QPLEX graded": (qplex, qplex.Config(base=base)),
+        "QPLEX": (qplex, qplex.Config(base=base)),
+        "QPLEX graded": (qplex, qplex.Config(base=base, advantage="graded")),
         "QPLEX held": (qplex, qplex.Config(base=base, advantage="held")),
         "FACMAC": (facmac, facmac.Config(base=base)),
         "FACMAC free": (facmac, facmac.Config(base=base, mixer="free")),

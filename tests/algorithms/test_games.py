@@ -22,9 +22,7 @@ BASE = replace(
 MAKERS = {
     "vdn": lambda domain: vdn.make(vdn.Config(base=BASE), domain),
     "qmix": lambda domain: qmix.make(qmix.Config(base=BASE, embed=8, hyper=8), domain),
-    "qplex": lambda domain: qplex.make(
-        qplex.Config(base=BASE, hyper=32, advantage="stepped"), domain
-    ),
+    "qplex": lambda domain: qplex.make(qplex.Config(base=BASE, hyper=32), domain),
     "facmac": lambda domain: facmac.make(facmac.Config(base=BASE, actor_rate=6e-3), domain),
 }
 TRAP = payoffs(matrix.Config(game="table5a"))
@@ -109,3 +107,14 @@ def test_a_monotone_mix_cannot_say_what_the_trap_pays(learnt):
     """The nearest monotone table, over all rankings of both agents' actions, is off by 1.099."""
     _, error = learnt("qmix")["trap"]
     assert (error > 1.098).all() and (error < 1.4).all()
+
+
+def test_what_missing_an_action_costs_qplex_hangs_on_whether_payoffs_follow_at_once():
+    longer = replace(DOMAIN, env=replace(DOMAIN.env, spec=replace(DOMAIN.env.spec, horizon=2)))
+
+    def steps(domain, **values):
+        learner = qplex.make(qplex.Config(base=BASE, **values), domain).init(jax.random.key(0))
+        return learner.brain.joint.mixer.step is not None
+
+    assert steps(DOMAIN) and not steps(longer)
+    assert steps(longer, advantage="stepped") and not steps(DOMAIN, advantage="graded")

@@ -28,10 +28,12 @@ class Config:
     """Heads of the attention that weighs advantages."""
     hyper: int = 64
     """Width of the networks behind them."""
-    advantage: Literal["graded", "held", "stepped"] = "graded"
+    advantage: Literal["graded", "held", "stepped"] | None = None
     """What an action costs that is not an agent's best: `graded` what its utility is short of the
     best one's, weighed; `held` the same, with no gradient where it is weighed, as in the authors'
-    code; `stepped` a weight of its own on top, and utilities also move by the whole error."""
+    code; `stepped` a weight of its own on top, and utilities also move by the whole error. Left
+    out, `stepped` in games of one tick, whose payoffs are seen as they are, and `graded` elsewhere,
+    where targets are estimates."""
 
 
 def make(config: Config, domain: Domain) -> ValueBased:
@@ -45,6 +47,8 @@ def make(config: Config, domain: Domain) -> ValueBased:
     from descant.nets.joint import Dueling
     from descant.nets.mixing import duplex
 
+    spec = domain.env.spec
+    advantage = config.advantage or ("stepped" if spec.horizon == 1 else "graded")
     sizes = {"heads": config.heads, "hidden": config.hyper}
-    mix = partial(duplex, spec=domain.env.spec, advantage=config.advantage, **sizes)
+    mix = partial(duplex, spec=spec, advantage=advantage, **sizes)
     return build(config.base, domain, "QPLEX", lambda key, net: Dueling(net, mix(key)))
