@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from descant.reproduce._common import targets
+from descant.cli.reproduce import MOST
+from descant.reproduce._common import figures, targets
 from descant.reproduce._common.drive import Outcome
 
 
@@ -57,6 +58,10 @@ def test_full_size_seeds_and_folder(descant, reproduce):
     (record,) = json.loads(result.out)["targets"]
     assert record["status"] == "finished"
     assert record["findings"] == ["A finding."]
+
+
+def test_as_many_sizes_are_taken_as_a_figure_has_colours():
+    assert len(figures.SIZES) == MOST
 
 
 def test_other_sizes_are_taken_in_ascending_order(descant, reproduce):
