@@ -127,3 +127,38 @@ def test_every_module_says_what_it_is_for():
     for name, path in MODULES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not tree.body or ast.get_docstring(tree), f"descant.{name} has no docstring"
+
+
+ALGORITHMS = sorted(
+    path for path in (SOURCE / "algorithms").glob("*.py") if not path.name.startswith("_")
+)
+RUN = 6
+"""Lines in a row that no two algorithms may have in common."""
+
+
+def statements(path: Path) -> list[str]:
+    """A file's code line by line, without what it imports and without docstrings."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [part for part in body if not _said_before(part)] or [ast.Pass()]
+    return [line.strip() for line in ast.unparse(tree).splitlines() if line.strip()]
+
+
+def _said_before(node: ast.AST) -> bool:
+    text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return text or isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def test_an_algorithm_is_one_short_file():
+    lengths = sorted(len(path.read_text().splitlines()) for path in ALGORITHMS)
+    assert lengths[len(lengths) // 2] <= 80
+
+
+def test_no_two_algorithms_share_a_run_of_lines():
+    seen: dict[tuple[str, ...], str] = {}
+    for path in ALGORITHMS:
+        lines = statements(path)
+        for start in range(len(lines) - RUN + 1):
+            run = tuple(lines[start : start + RUN])
+            assert seen.setdefault(run, path.name) == path.name, "\n".join(run)

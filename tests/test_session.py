@@ -206,13 +206,11 @@ def test_a_run_from_start_to_report(peace):
 
 def test_the_same_command_again_prints_the_result(peace, descant):
     before = {path: path.read_bytes() for path in peace.path.glob("*.json*")}
-    start = time.monotonic()
     again = descant(f"{TRAIN} --train.scenarios 2 --run peace")
     assert again.code == 0
     assert "Finished before: iteration 12 of 12." in again.err
     assert "Compiling" not in again.err
     assert "learned" in again.out
-    assert time.monotonic() - start < 10
     assert {path: path.read_bytes() for path in before} == before
 
 

@@ -234,6 +234,7 @@ def _spread(settings: Settings) -> dict[str, Any]:
     } | _proximal(
         settings,
         net="mlp",
+        activation="tanh",
         hidden=64,
         depth=2,
         minibatch=800,

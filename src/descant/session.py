@@ -27,7 +27,7 @@ from descant.train.progress import Progress, phase
 from descant.train.settings import Settings, difference
 from descant.train.signals import Stop, graceful
 from descant.train.storage import explained
-from descant.train.toml import from_toml, to_toml
+from descant.train.toml import from_toml, of_run, to_toml
 
 if TYPE_CHECKING:
     from descant.train.training import Training
@@ -366,8 +366,9 @@ def _agree(run: RunFolder, settings: Settings) -> None:
             )
         run.write_text("config.toml", to_toml(settings))
         return
-    changes = difference(from_toml(run.config), settings)
-    if changes and _begun(run):
+    begun = _begun(run)
+    changes = difference((of_run if begun else from_toml)(run.config), settings)
+    if changes and begun:
         raise UserError(
             f"{run.path} holds a run with other settings; --fresh starts over, --run takes "
             f"another folder.",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from builders import SMALL
+from builders import SMALL, unjudged
 from descant.algorithms import _settings, coma, maipg, mappo, mean_field
 from descant.algorithms._action_critic import variance_left
 from descant.core.domain import Domain
@@ -152,7 +152,7 @@ def test_a_value_that_remembers_knows_what_was_shown_long_ago(echoed):
 
 def test_actors_climb_a_value_at_what_it_remembers(echoed):
     algorithm, learner, rollout = echoed
-    term = algorithm.actions.term(learner.actions, 1.0)
+    term = algorithm.actions.term(learner.actions, unjudged(rollout))
     last = jax.tree.map(lambda x: x[2], rollout)
 
     @jax.jit

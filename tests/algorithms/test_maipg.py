@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from builders import SMALL, rollout
+from builders import SMALL, rollout, unjudged
 from descant.algorithms import _action_critic, _settings, maipg, mappo
 from descant.ascent.climb import Climb
 from descant.ascent.terms import Guidance
 from descant.ascent.together import flatten
 from descant.core.algorithm import each_tick
 from descant.core.errors import UserError
-from descant.core.types import Signal
 from descant.credit.schedules import Given
 from descant.domains import particle
 from descant.testing.contracts import check_algorithm
@@ -53,7 +52,7 @@ def test_what_is_in_it():
     assert len(nothing.credit.links) == 2
     assert maipg.make(replace(CONFIG, measured=True), TOY).weigher.name == "nu"
     state = jax.jit(lambda key: plain.actions.init(key))(jax.random.key(0))
-    assert isinstance(plain.actions.term(state, 1.0), Climb)
+    assert isinstance(plain.actions.term(state, unjudged(rollout(agents=3))), Climb)
     guided = maipg.make(replace(CONFIG, guide=(0.9, 0.5)), TOY)
     assert isinstance(guided.ascent.terms[-1], Guidance)
     assert guided.actions.weight is not None
@@ -82,21 +81,27 @@ def test_a_weight_may_be_data():
     )
 
 
-def test_under_full_guidance_nothing_else_is_climbed():
-    """What the model leaves is shared by return and value: of nothing, both get nothing."""
-    algorithm = maipg.make(replace(CONFIG, guide=(1.0, 1.0)), TOY)
+@pytest.mark.parametrize("scale", ["advantages", "rewards"])
+@pytest.mark.parametrize("guide", [1.0, 0.25])
+def test_return_and_value_share_what_guidance_leaves(scale, guide):
+    algorithm, free = (
+        maipg.make(replace(CONFIG, scale=scale, guide=weight), TOY)
+        for weight in ((guide, guide), None)
+    )
     given = rollout(agents=3)
 
     @jax.jit
     def units(key):
-        learner = algorithm.init(key)
-        start = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
+        learner, other = algorithm.init(key), free.init(key)
+        start = unjudged(given)
         signal, _ = algorithm.credit(start, given, jnp.float32(0), learner.credit)
-        return algorithm.actions.term(learner.actions, signal.unit).unit, signal.advantage
+        whole, _ = free.credit(start, given, jnp.float32(0), other.credit)
+        mine = algorithm.actions.term(learner.actions, signal).unit
+        return mine, free.actions.term(other.actions, whole).unit
 
-    unit, advantage = units(jax.random.key(0))
-    assert float(unit) == 0.0
-    assert float(jnp.max(jnp.abs(advantage))) == 0.0
+    mine, alone = units(jax.random.key(0))
+    assert float(alone) > 0
+    assert float(mine) == pytest.approx((1 - guide) * float(alone), rel=1e-5)
 
 
 def test_its_parts_are_mappo_s_and_the_value_s():
@@ -112,9 +117,9 @@ def test_its_parts_are_mappo_s_and_the_value_s():
         assess = jax.vmap(jax.vmap(learner.actor.assess))
         said = assess(given.observation, given.action)
         said = said._replace(who=said.who[0, 0], known=said.known[0, 0])
-        start = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
+        start = unjudged(given)
         signal, _ = algorithm.credit.split(start, given, learner.credit)
-        term = algorithm.actions.term(learner.actions, signal.unit)
+        term = algorithm.actions.term(learner.actions, signal)
         charged = term.each(each_tick(said, flatten), flatten(given))
         mine = algorithm.parts(learner, said, given)
         return mine, plain.parts(other, said, given).learning, charged
@@ -134,7 +139,7 @@ def test_a_rollout_keeps_what_no_action_changes_unless_it_is_too_much(monkeypatc
     def charged(key):
         learner = algorithm.init(key)
         read = algorithm._read(learner, given)
-        ticks, term = flatten(read), algorithm.actions.term(learner.actions, 1.0)
+        ticks, term = flatten(read), algorithm.actions.term(learner.actions, unjudged(given))
         said = jax.vmap(learner.actor.assess)(ticks.observation, ticks.action)
         said = said._replace(who=said.who[0], known=said.known[0])
         return term.each(said, ticks), term.each(said, flatten(given))
@@ -183,7 +188,7 @@ def test_the_value_makes_the_passes_it_is_told_and_the_critic_its_own(epochs, pa
         ({"stop": -0.1}, TOY, "algorithm.stop: expected 0 to 1, got -0.1"),
         ({"guide": (0.9, 1.5)}, TOY, "algorithm.guide: expected 0 to 1 at both ends"),
         ({"embed": 0}, TOY, "algorithm.embed: expected at least 1, got 0"),
-        ({"temperature": 0.0}, TOY, "algorithm.temperature: expected above 0, got 0.0"),
+        ({"temperature": 0.0}, TOY, "algorithm.temperature: expected above 0 and finite, got 0.0"),
         ({"critic": replace(CRITIC, lag=2.0)}, TOY, "algorithm.critic.lag: expected 0 to 1"),
         ({"critic": replace(CRITIC, depth=0)}, TOY, "algorithm.critic.depth: expected at least 1"),
         ({"critic": replace(CRITIC, epochs=0)}, TOY, "critic.epochs: expected at least 1 or none"),

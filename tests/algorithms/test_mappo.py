@@ -8,7 +8,7 @@ from builders import SMALL
 from descant.algorithms import mappo
 from descant.core.errors import UserError
 from descant.domains import matrix
-from descant.nets.mlp import Leaning
+from descant.nets.mlp import BENDS, Layers, Leaning
 from descant.nets.policy import Independent, InOrder
 from descant.testing.contracts import check_algorithm
 from descant.train.loop import begin, iterate, plan
@@ -131,3 +131,18 @@ def test_it_learns():
     returns = jax.jit(run)(jax.random.key(0))
     first, last = float(returns[:4].mean()), float(returns[-8:].mean())
     assert last > 0.8 * first, (first, last)
+
+
+@pytest.mark.parametrize("net", ["mlp", "gru"])
+@pytest.mark.parametrize("activation", ["tanh", "relu", None])
+def test_actor_and_critic_bend_as_they_are_told_to(net, activation):
+    config = replace(SMALL, net=net, activation=activation)
+    learner = mappo.make(config, TOY).init(jax.random.key(0))
+    within = jax.tree.leaves((learner.actor, learner.critic), is_leaf=_layered)
+    bends = [part.activation for part in within if _layered(part)]
+    assert len(bends) == (4 if net == "gru" else 2)
+    assert set(bends) == {BENDS[activation or {"mlp": "tanh", "gru": "relu"}[net]]}
+
+
+def _layered(part):
+    return isinstance(part, Layers)

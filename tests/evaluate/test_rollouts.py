@@ -35,7 +35,7 @@ def test_their_mean_is_what_the_first_epoch_climbs(net):
 
         start = Signal(rollout.reward, jnp.zeros_like(rollout.log_prob), rollout.value)
         signal, _ = algorithm.credit(start, rollout, jnp.float32(0), learner.credit)
-        ascent = replace(algorithm._climbing(learner.actions, signal.unit), entropy=Constant(0.0))
+        ascent = replace(algorithm._climbing(learner.actions, signal), entropy=Constant(0.0))
         # As an update has it: with what the critic of actions remembers of each tick.
         seen = algorithm._read(learner, rollout)
         pieces = chunks((seen, signal.advantage), fresh(rollout), length)

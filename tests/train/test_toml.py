@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from descant.core.errors import UserError
 from descant.train.settings import defaults, with_values
-from descant.train.toml import from_toml, to_toml
+from descant.train.toml import from_toml, of_run, to_toml
 
 TOYS = Path(__file__).parents[1] / "toys"
 DISPATCH, CLIMB = str(TOYS / "dispatch.py"), str(TOYS / "climb.py")
@@ -113,3 +113,15 @@ def test_unreadable_files_are_the_users_error(tmp_path):
     ]:
         with pytest.raises(UserError, match=said):
             from_toml(path)
+
+
+def test_a_run_says_all_that_it_went_by(tmp_path):
+    """A default that came later, or changed, would be taken for what the run had."""
+    config = tmp_path / "config.toml"
+    config.write_text(to_toml(USUAL))
+    assert of_run(config) == USUAL
+    text = config.read_text()
+    config.write_text(text.replace('limit = "none"\n', "").replace("rate = 0.0003\n", ""))
+    assert from_toml(config) == USUAL
+    with pytest.raises(UserError, match=r"config\.toml: lacks domain\.limit, algorithm\.base\."):
+        of_run(config)

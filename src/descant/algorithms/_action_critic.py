@@ -14,7 +14,7 @@ from descant.algorithms._actor_critic import AbstractActionCritic, Fit, heard
 from descant.ascent.climb import Climb
 from descant.ascent.together import adam, chunks, flatten, followed, fresh
 from descant.core.algorithm import AbstractPolicy, Probe, Schedule, Term
-from descant.core.types import Action, Key, Number, Observation, PyTree, Rollout, Scalar
+from descant.core.types import Action, Key, Number, Observation, PyTree, Rollout, Scalar, Signal
 from descant.credit.probes import Luck
 from descant.nets import recurrent
 from descant.nets.beside import Beside
@@ -89,18 +89,16 @@ class Learned(AbstractActionCritic):
         target = self._targets(state, actor, rollout)
         values = fit.follow(state.values, target)
         mean, deviation = fit.scale(values)
-        weight = jnp.ones_like(target)
-        if target.shape[-1] > 1:
-            weight = rollout.observation.active.astype(jnp.float32)
-        given = rollout, (target - mean) / deviation, weight
+        # Values at ticks at which an agent rests are part of targets, so they are learnt, too.
+        given = rollout, (target - mean) / deviation
         pieces = chunks(given, fresh(rollout), fit.chunk)
 
         def loss(net, index):
             batch = jax.tree.map(lambda x: x[index], pieces)
-            ticks, target, weight = followed(partial(recurrent.follow, net), batch)
+            ticks, target = followed(partial(recurrent.follow, net), batch)
             action = rows(ticks.action, ticks.observation.mask.shape[-1])
             said = jax.vmap(partial(self.judge, net))(ticks.observation, action)
-            return masked_mean(huber(said - target, fit.delta), weight)
+            return jnp.mean(huber(said - target, fit.delta))
 
         step = fit.descent(loss, progress)
 
@@ -226,11 +224,11 @@ class Factorised(Learned):
         counts = jnp.any(observation.active, axis=-1).astype(jnp.float32)
         return variance_left(advantage, value[:, 0], value[:, 1:], counts)
 
-    def term(self, state: Judge, unit: Scalar | float) -> Term | None:
+    def term(self, state: Judge, signal: Signal) -> Term | None:
         if self.weight is None:
             return None
         _, deviation = self.lesson.fit.scale(state.values)
-        unit = deviation / unit if self.in_advantages else deviation
+        unit = deviation / signal.unit if self.in_advantages else deviation * signal.left
         return self.make_term(value=state.net, weight=self.weight, unit=unit)
 
 

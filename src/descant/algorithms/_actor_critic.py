@@ -150,8 +150,8 @@ class AbstractActionCritic(eqx.Module):
         None where that is not worth keeping."""
         return None
 
-    def term(self, state: PyTree, unit: Scalar | float) -> Term | None:
-        """What it adds to the actor's loss, where an advantage of one is `unit` of reward."""
+    def term(self, state: PyTree, signal: Signal) -> Term | None:
+        """What it adds to the actor's loss, beside the advantages of a signal."""
         return None
 
 
@@ -230,7 +230,7 @@ class ActorCritic(AbstractAlgorithm):
         now, evidence, said = self._weighed(learner, actions, rollout, progress, key)
         signal, credit = now.credit(_unjudged(rollout), rollout, progress, learner.credit)
         told |= self._foresight(learner, unread, signal.target - unread.value, key)
-        ascent = now._climbing(actions, signal.unit)
+        ascent = now._climbing(actions, signal)
         actor, actor_state, metrics = ascent(
             learner.actor, learner.actor_state, rollout, signal.advantage, progress, actor_key
         )
@@ -285,9 +285,9 @@ class ActorCritic(AbstractAlgorithm):
         rollout = replace(rollout, observation=seen, probes={**rollout.probes, **read})
         return replace(rollout, outlook=self.actions.look(learner.actions, rollout))
 
-    def _climbing(self, actions: PyTree, unit: Scalar | float) -> AbstractAscent:
+    def _climbing(self, actions: PyTree, signal: Signal) -> AbstractAscent:
         """The ascent, with the term of the critic of actions if that has one."""
-        term = None if self.actions is None else self.actions.term(actions, unit)
+        term = None if self.actions is None else self.actions.term(actions, signal)
         return self.ascent if term is None else self.ascent.with_term(term)
 
     def _weighed(
@@ -302,7 +302,7 @@ class ActorCritic(AbstractAlgorithm):
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
         # Under guidance, the model is what is weighed against everything else.
         guided = self.model is not None
-        second = self.ascent if guided else self._climbing(actions, signal.unit)
+        second = self.ascent if guided else self._climbing(actions, signal)
         weight, evidence, more = self.weigher(
             learner.actor,
             second,
@@ -333,7 +333,7 @@ class ActorCritic(AbstractAlgorithm):
         rollout = self._read(learner, self._advised(rollout))
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
         by_tick = each_tick(said, flatten)
-        ascent = self._climbing(learner.actions, signal.unit)
+        ascent = self._climbing(learner.actions, signal)
         if self.model is not None and ascent is not self.ascent:
             raise UserError(
                 "Return, model and critic of actions make three parts; two can be told apart, so "
@@ -367,18 +367,15 @@ class ActorCritic(AbstractAlgorithm):
         fit = self.fit
         mean, deviation = fit.scale(values)
         target = (target - mean) / deviation
-        weight = jnp.ones_like(target)
-        if self.view == "local":
-            weight = rollout.observation.active.astype(jnp.float32)
-        pieces = chunks((rollout, target, weight), fresh(rollout), fit.chunk)
+        # Values at ticks at which an agent rests are part of targets, so they are learnt, too.
+        pieces = chunks((rollout, target), fresh(rollout), fit.chunk)
         count, length = pieces.fresh.shape
 
         def loss(critic, index):
             batch = jax.tree.map(lambda x: x[index], pieces)
-            ticks, target, weight = followed(partial(recurrent.follow, critic), batch)
+            ticks, target = followed(partial(recurrent.follow, critic), batch)
             said = jax.vmap(self._judge, in_axes=(None, 0))(critic, ticks.observation)
-            each = huber(said - target, fit.delta) * weight
-            return jnp.sum(each) / jnp.maximum(jnp.sum(weight), 1)
+            return jnp.mean(huber(said - target, fit.delta))
 
         indices = fit.batches(key, count, length)
         step = fit.descent(loss, progress)

@@ -30,12 +30,13 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
     spec = domain.env.spec
     if config.net == "pointer":
         return _pointing(config, domain)
-    owners = _owners(config, spec)
+    owners, bend = _owners(config, spec), _bend(config)
 
     def make(key):
         if config.net == "gru":
             sees = recurrent.own(spec)
-            net = recurrent.listener(key, sees, "actor", config.hidden, spec.actions, owners=owners)
+            sizes = config.hidden, spec.actions
+            net = recurrent.listener(key, sees, "actor", *sizes, owners=owners, activation=bend)
         else:
             net = mlp.per_agent(
                 key,
@@ -43,6 +44,7 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
                 hidden=config.hidden,
                 depth=_depth(config),
                 embedding=config.embedding,
+                activation=bend,
                 owners=owners,
             )
         if config.spread:
@@ -57,16 +59,17 @@ def actor(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolicy]:
 
 def critic(config: "Config", domain: Domain, view: View) -> Callable[[Key], "Critic"]:
     """What judges ticks, of the world or of each agent's own view."""
-    spec = domain.env.spec
+    spec, bend = domain.env.spec, _bend(config)
 
     def make(key):
         if config.net == "gru":
             sees = recurrent.whole(spec) if view == "world" else recurrent.own(spec)
-            return recurrent.listener(key, sees, "critic", config.hidden, 1, last=1.0)
+            sizes = config.hidden, 1
+            return recurrent.listener(key, sees, "critic", *sizes, last=1.0, activation=bend)
         if config.net == "pointer":
             judge = sets.pooled(key, spec, hidden=config.hidden)
         else:
-            judge = mlp.flat(key, spec, hidden=config.hidden, depth=_depth(config))
+            judge = mlp.flat(key, spec, hidden=config.hidden, depth=_depth(config), activation=bend)
         return mlp.Alone(judge) if view == "local" and not spec.shared else judge
 
     return make
@@ -99,6 +102,11 @@ def _pointing(config: "Config", domain: Domain) -> Callable[[Key], AbstractPolic
         return Independent(net=net, correlated=config.order == "correlated")
 
     return make
+
+
+def _bend(config: "Config") -> mlp.Bend:
+    """What is between layers."""
+    return mlp.BENDS[config.activation or ("relu" if config.net == "gru" else "tanh")]
 
 
 def _owners(config: "Config", spec: Spec) -> mlp.Owners:

@@ -6,6 +6,7 @@ each agent's action does to the team, as far as a value made of utilities can te
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -23,8 +24,6 @@ TABLE = mappo.TABLE | {
     "credit": "GAE -> standardise -> scale(1 - nu)",
     "ascent": "together + factorised-Q term(nu)",
 }
-SAMPLES = 8
-"""Minibatches that are looked at where the weight is measured."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Config:
     stop: float | None = None
     """The weight at last, a straight line away; `none` keeps the first."""
     measured: bool = False
-    """Whether the weight is measured while learning instead: noise and bias of the two gradients
-    say which weight errs least."""
+    """Whether the weight is measured while learning instead: the one at which the blend of the two
+    gradients most surely points where the first does on average."""
     mixer: Literal["monotone", "sum", "joint"] = "monotone"
     """How utilities make the team's value: as in QMIX, as in VDN, or not at all, one network seeing
     the joint action as a whole."""
@@ -75,8 +74,10 @@ class Config:
             raise UserError(f"algorithm.guide: expected 0 to 1 at both ends, got {self.guide}.")
         if self.embed < 1:
             raise UserError(f"algorithm.embed: expected at least 1, got {self.embed}.")
-        if not self.temperature > 0:
-            raise UserError(f"algorithm.temperature: expected above 0, got {self.temperature}.")
+        if not 0 < self.temperature < math.inf:
+            raise UserError(
+                f"algorithm.temperature: expected above 0 and finite, got {self.temperature}."
+            )
         if self.measured and self.guide is not None:
             raise UserError(
                 "algorithm.measured: under algorithm.guide there are three gradients, and a weight "
@@ -101,13 +102,13 @@ def make(config: Config, domain: Domain) -> ActorCritic:
             f"algorithm.guide: {domain.name!r} has no analytic model to ask; without the option, "
             "MAIPG needs none."
         )
-    from descant.ascent.weigher import Weigher, least_error
+    from descant.ascent.weigher import Weigher, most_aligned
     from descant.credit.schedules import Ramp
 
     planned = Ramp(start=config.nu, stop=config.last)
     if config.measured:
-        ticks = SAMPLES * config.base.minibatch
-        weigher = Weigher(guided=at, rule=least_error, ticks=ticks, name="nu")
+        ticks = dgpg.SAMPLES * config.base.minibatch
+        weigher = Weigher(guided=at, rule=most_aligned, ticks=ticks, name="nu")
         return replace(at(planned), weigher=weigher)
     out = at(planned if config.nu or config.last else None)
     if config.guide is None:

@@ -55,6 +55,9 @@ class Config:
     not. The policy then needs the model when it is used, too."""
     depth: int = 2
     """Hidden layers of `mlp`."""
+    activation: Literal["tanh", "relu"] | None = None
+    """What is between layers of `mlp` and `gru`; left out, `tanh` for the one, `relu` for the
+    other."""
     embedding: int = 16
     """Width of the agent-index embedding of `mlp`."""
     spread: float = 0.0

@@ -33,8 +33,9 @@ class Evidence(NamedTuple):
     """Variances and covariance of the two gradients, summed over the policy's weights."""
     signal: Float[Array, "2 2"]
     """Inner products of their means, free of the bias that noise gives to squares."""
-    doubt: Scalar
-    """Squared standard error of the squared length of the rewards' mean gradient."""
+    doubt: Float[Array, " 2"]
+    """Squared standard errors of what the signal says of the rewards' mean gradient: its squared
+    length, and its inner product with the other."""
     gathered: Scalar
     """Weight of all that has been taken in so far, 1 at most."""
 
@@ -74,7 +75,7 @@ def adaptive(progress: Scalar, evidence: Evidence) -> Scalar:
     errors of its squared length below the estimate; where that leaves nothing, the model is all
     there is.
     """
-    rewards = evidence.signal[0, 0] - SURE * jnp.sqrt(evidence.doubt)
+    rewards = evidence.signal[0, 0] - SURE * jnp.sqrt(evidence.doubt[0])
     length = jnp.sqrt(jnp.maximum(jnp.stack([rewards, evidence.signal[1, 1]]), 1e-30))
     relative = evidence.noise / jnp.outer(length, length)
     share = least_variance(progress, evidence._replace(noise=relative))
@@ -82,18 +83,22 @@ def adaptive(progress: Scalar, evidence: Evidence) -> Scalar:
     return jnp.where(rewards > 0, odds[1] / jnp.sum(odds), 1.0)
 
 
-def least_error(progress: Scalar, evidence: Evidence) -> Scalar:
-    r"""The weight at which the blend is nearest to the mean of the rewards' gradient.
+def most_aligned(progress: Scalar, evidence: Evidence) -> Scalar:
+    r"""The weight at which the blend most surely points where the rewards' mean gradient does.
 
-    $\mathbb{E} \lVert (1 - \nu) g_J + \nu g_G - \mathbb{E} g_J \rVert^2$ has its least value at
-    $\nu^* = (\sigma_J^2 - c) / (\sigma_J^2 + \sigma_G^2 - 2 c + b^2)$ with the covariance c and the
-    bias $b = \lVert \mathbb{E} g_G - \mathbb{E} g_J \rVert$. Unlike the rules above, it does not
-    trust the second gradient's direction or length further than they are seen to hold.
+    Of all blends $b = (1 - \nu)\, g_J + \nu\, g_G$ it has the largest $\langle \mathbb{E} b,
+    \mathbb{E} g_J \rangle^2 / \mathbb{E} \lVert b \rVert^2$, which does not hang on lengths: a
+    gradient that is next to nothing is no better for being short. With the second moments M of the
+    two and their inner products p with the rewards' mean, $(1 - \nu, \nu) \propto M^{-1} p$, held
+    within [0, 1]. The second gradient is taken to agree with the rewards as far as can be said with
+    confidence: `SURE` standard errors less than the estimate, and not at all below zero.
     """
-    signal, both = evidence.signal, evidence.noise[0, 1]
-    rewards, other = evidence.noise[0, 0], evidence.noise[1, 1]
-    bias = jnp.maximum(signal[0, 0] + signal[1, 1] - 2 * signal[0, 1], 0)
-    return jnp.clip((rewards - both) / jnp.maximum(rewards + other - 2 * both + bias, 1e-30), 0, 1)
+    moments, mean = evidence.signal + evidence.noise, evidence.signal
+    own = jnp.maximum(mean[0, 0], 0)
+    agreed = jnp.maximum(mean[0, 1] - SURE * jnp.sqrt(evidence.doubt[1]), 0)
+    first = jnp.maximum(moments[1, 1] * own - moments[0, 1] * agreed, 0)
+    second = jnp.maximum(moments[0, 0] * agreed - moments[0, 1] * own, 0)
+    return jnp.where(agreed > 0, second / jnp.maximum(first + second, 1e-30), 0.0)
 
 
 class Weigher(eqx.Module):
@@ -119,7 +124,7 @@ class Weigher(eqx.Module):
     def init(self) -> Evidence:
         """No evidence yet."""
         nothing = jnp.zeros((2, 2))
-        return Evidence(nothing, nothing, jnp.float32(0), jnp.float32(0))
+        return Evidence(nothing, nothing, jnp.zeros(2), jnp.float32(0))
 
     def __call__(
         self,
@@ -217,8 +222,22 @@ def spread(gradients: Float[Array, "samples 2 W"]) -> tuple[Evidence, Float[Arra
     pairs = (rewards @ rewards.T)[jnp.triu_indices(count, 1)]
     # Of a single pair nothing is known but its size.
     centre = signal[0, 0] if len(pairs) > 1 else 0.0
-    doubt = jnp.sum((pairs - centre) ** 2) / (float(len(pairs)) * max(len(pairs) - 1, 1))
+    length = jnp.sum((pairs - centre) ** 2) / (float(len(pairs)) * max(len(pairs) - 1, 1))
+    doubt = jnp.stack([length, _doubt(rewards @ gradients[:, 1].T)])
     return Evidence(noise, signal, doubt, jnp.float32(1)), plain
+
+
+def _doubt(products: Float[Array, "samples samples"]) -> Scalar:
+    """Squared standard error of the mean over all pairs of different samples, by the jackknife,
+    which errs to the careful side; of a single pair nothing is known but its size."""
+    count = products.shape[0]
+    own = jnp.diagonal(products)
+    apart = jnp.sum(products) - jnp.sum(own)
+    if count < 3:
+        return (apart / (count * (count - 1))) ** 2
+    gone = jnp.sum(products, axis=0) + jnp.sum(products, axis=1) - 2 * own
+    without = (apart - gone) / ((count - 1) * (count - 2))
+    return (count - 1) * jnp.var(without)
 
 
 def follow(evidence: Evidence, seen: Evidence, momentum: Number) -> Evidence:

@@ -135,3 +135,5 @@ class Signal(eqx.Module):
     """What the critic should say."""
     unit: Scalar | float = 1.0
     """What an advantage of one is in units of reward."""
+    left: Scalar | float = 1.0
+    """The share that the analytic model leaves to all else."""

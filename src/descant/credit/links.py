@@ -100,7 +100,7 @@ class Standardise(AbstractCredit):
         mean, variance = self.held or self._moments(signal, rollout)
         unit = jnp.sqrt(variance) + 1e-8
         advantage = (signal.advantage - mean) / unit
-        return Signal(signal.reward, advantage, signal.target, signal.unit * unit), state
+        return replace(signal, advantage=advantage, unit=signal.unit * unit), state
 
     def frozen(self, signal: Signal, rollout: Rollout, state: PyTree) -> "Standardise":
         return Standardise(held=self._moments(signal, rollout))
@@ -171,7 +171,9 @@ class Guide(AbstractCredit):
         state = self._follow(rollout, state)
         weight = self.weight(progress)
         advantage = blend(signal.advantage, self._slope(rollout, state), weight)
-        return replace(signal, advantage=advantage, unit=signal.unit / (1 - weight)), state
+        left = 1 - weight
+        unit = signal.unit / left
+        return replace(signal, advantage=advantage, unit=unit, left=signal.left * left), state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree
@@ -205,8 +207,10 @@ class Scale(AbstractCredit):
         self, signal: Signal, rollout: Rollout, progress: Scalar, state: PyTree
     ) -> tuple[Signal, PyTree]:
         left = 1 - self.taken(progress)
-        unit = signal.unit / left if self.whole else signal.unit
-        return replace(signal, advantage=left * signal.advantage, unit=unit), state
+        signal = replace(signal, advantage=left * signal.advantage)
+        if self.whole:
+            signal = replace(signal, unit=signal.unit / left, left=signal.left * left)
+        return signal, state
 
     def split(
         self, signal: Signal, rollout: Rollout, state: PyTree

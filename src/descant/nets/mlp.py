@@ -12,6 +12,10 @@ from jaxtyping import Array, Float
 
 from descant.core.types import Key, Observation, PyTree, Spec
 
+Bend = Callable[[Array], Array]
+"""What is between two affine maps."""
+BENDS: dict[str, Bend] = {"tanh": jax.nn.tanh, "relu": jax.nn.relu}
+"""By the name that settings have for it."""
 Owners = tuple[int, ...] | None
 """Which set of weights each row, that is each agent, has; None where all have the same."""
 
@@ -57,7 +61,7 @@ class Layers(eqx.Module):
 
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
-    activation: Callable[[Array], Array] = eqx.field(static=True)
+    activation: Bend = eqx.field(static=True)
     owners: Owners = eqx.field(static=True, default=None)
 
     def __call__(self, x: Float[Array, "*b I"]) -> Float[Array, "*b O"]:
@@ -82,7 +86,7 @@ def layers(
     key: Key,
     sizes: Sequence[int],
     *,
-    activation: Callable[[Array], Array] = jax.nn.tanh,
+    activation: Bend = jax.nn.tanh,
     last: float = 1.0,
     owners: Owners = None,
 ) -> Layers:
@@ -161,6 +165,7 @@ def per_agent(
     hidden: int = 128,
     depth: int = 2,
     embedding: int = 16,
+    activation: Bend = jax.nn.tanh,
     owners: Owners = None,
 ) -> PerAgent:
     """`depth` hidden layers of `hidden` units; depth 0 is a linear model without embedding."""
@@ -172,7 +177,7 @@ def per_agent(
     size = (common + spec.local + embedding, out)
     weight = drawn(first, owners, lambda key: weights(key, size, gain))
     sizes = [hidden] * depth + [spec.actions]
-    rest = layers(then, sizes, last=0.01, owners=owners) if depth else None
+    rest = layers(then, sizes, activation=activation, last=0.01, owners=owners) if depth else None
     return PerAgent(
         shared=weight[..., :common, :],
         own=weight[..., common:, :],
@@ -213,10 +218,12 @@ class Flat(eqx.Module):
         return self.body(jnp.concatenate([whole_view(observation), local]))[0]
 
 
-def flat(key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2) -> Flat:
+def flat(
+    key: Key, spec: Spec, *, hidden: int = 128, depth: int = 2, activation: Bend = jax.nn.tanh
+) -> Flat:
     """`depth` hidden layers of `hidden` units; depth 0 is linear."""
     sizes = [whole_size(spec) + spec.local, *[hidden] * depth, 1]
-    return Flat(body=layers(key, sizes, last=1.0 if depth else 0.01))
+    return Flat(layers(key, sizes, activation=activation, last=1.0 if depth else 0.01))
 
 
 class Alone(eqx.Module):

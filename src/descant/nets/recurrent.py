@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 
 from descant.core.types import Key, Observation, PyTree, Spec
 from descant.nets.mlp import (
+    Bend,
     Layers,
     Owners,
     affine,
@@ -104,7 +105,14 @@ class View(NamedTuple):
     """Of a row of both."""
 
 
-def ear(key: Key, view: View, who: str, hidden: int, owners: Owners = None) -> Ear:
+def ear(
+    key: Key,
+    view: View,
+    who: str,
+    hidden: int,
+    owners: Owners = None,
+    activation: Bend = jax.nn.relu,
+) -> Ear:
     """With `hidden` numbers to remember."""
     first, gates, back = jax.random.split(key, 3)
     sizes = [view.size, hidden]
@@ -115,7 +123,7 @@ def ear(key: Key, view: View, who: str, hidden: int, owners: Owners = None) -> E
     seen = square(gates)
     zeros = jnp.zeros((*seen.shape[:-2], 3 * hidden))
     return Ear(
-        embed=layers(first, sizes, activation=jax.nn.relu, last=2**0.5, owners=owners),
+        embed=layers(first, sizes, activation=activation, last=2**0.5, owners=owners),
         seen=seen,
         bias=zeros,
         remembered=square(back),
@@ -147,12 +155,13 @@ def listener(
     *,
     last: float = 0.01,
     owners: Owners = None,
+    activation: Bend = jax.nn.relu,
 ) -> Listener:
     """With `hidden` numbers to remember, one hidden layer and an output."""
     key, then = jax.random.split(key)
     sizes = [hidden, hidden, outputs]
-    head = layers(then, sizes, activation=jax.nn.relu, last=last, owners=owners)
-    return Listener(ear=ear(key, view, who, hidden, owners), head=head)
+    head = layers(then, sizes, activation=activation, last=last, owners=owners)
+    return Listener(ear=ear(key, view, who, hidden, owners, activation), head=head)
 
 
 def ears(net: PyTree) -> list[Ear]:

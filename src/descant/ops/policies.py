@@ -51,10 +51,11 @@ def relaxed(
     With Gumbel noise the largest entry is a draw, without it the most likely action. A `hard` row
     is one-hot, and passes gradients as the soft one would.
     """
-    soft = jax.nn.softmax((log_probabilities + noise) / temperature, axis=-1)
+    tried = log_probabilities + noise
+    soft = jax.nn.softmax(tried / temperature, axis=-1)
     if not hard:
         return soft
-    one = jax.nn.one_hot(jnp.argmax(soft, axis=-1), soft.shape[-1])
+    one = jax.nn.one_hot(jnp.argmax(tried, axis=-1), soft.shape[-1])
     return one + soft - jax.lax.stop_gradient(soft)
 
 

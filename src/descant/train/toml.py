@@ -53,6 +53,24 @@ def from_toml(source: str | Path) -> Settings:
     return assemble(defaults(**values, where=where), given, problems=problems)
 
 
+def of_run(config: Path) -> Settings:
+    """Settings from the `config.toml` of a run, which leaves nothing to defaults.
+
+    Raises:
+        UserError: the file cannot be read, does not fit, or lacks a value: another version of
+            descant wrote it, and today's default need not be what the run went by.
+    """
+    settings = from_toml(config)
+    said = {value.name for value in given_in_toml(read_text(config), str(config))[1]}
+    lacks = [name for name in flatten(settings) if "." in name and name not in said]
+    if lacks:
+        raise UserError(
+            f"{config}: lacks {', '.join(lacks)}, so another version of descant made this run. Use "
+            f"that version, or write into the file what the run went by."
+        )
+    return settings
+
+
 def read_text(path: Path) -> str:
     """The text of a configuration file.
 

@@ -12,7 +12,7 @@ from descant.core.errors import UserError
 from descant.core.types import PyTree
 from descant.train.checkpoint import Checkpoint, CheckpointError, latest, load, restore
 from descant.train.settings import Settings, with_values
-from descant.train.toml import from_toml
+from descant.train.toml import of_run
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def load_trained(
     config = run / "config.toml"
     if not config.is_file():
         raise UserError(f"{run}: is no run folder, for it holds no config.toml.")
-    settings = from_toml(config)
+    settings = of_run(config)
     domain, algorithm = make(with_values(settings, overrides or {}))
     checkpoint = _checkpoint(run, iteration)
     template = _template(settings, algorithm)
