@@ -60,6 +60,17 @@ def test_all_get_the_team_s_reward_and_the_same_end(out):
     assert out.agents == []
 
 
+def test_a_step_out_of_place_is_refused(out):
+    out.reset(seed=1)
+    with pytest.raises(ValueError, match="agent_1: expected an action from 0 to 4, got 7"):
+        out.step({"agent_0": 0, "agent_1": 7, "agent_2": 0})
+    for _ in range(5):
+        out.step(dict.fromkeys(out.agents, 0))
+    for over in (out, Parallel(particle.make(particle.Config(horizon=5)))):
+        with pytest.raises(RuntimeError, match="call reset"):
+            over.step({})
+
+
 def test_who_rests_is_told_and_may_choose_what_changes_nothing():
     out = Parallel(domain_or_skip("cloud"))
     seen, infos = out.reset(seed=0)

@@ -80,6 +80,13 @@ def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
     assert "the same command goes on from here" in result.err
 
 
+def test_a_file_is_no_place_for_results(descant, reproduce, place):
+    (place / "taken").write_text("mine")
+    result = descant("reproduce dgpg.fig2 --out taken")
+    assert (result.code, reproduce.asked) == (2, [])
+    assert "--out: taken is a file; expected a folder." in result.err
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -88,6 +95,7 @@ def test_an_interruption_ends_with_the_shell_s_code(descant, reproduce):
         ("reproduce list dgpg.fig2", "list: stands alone."),
         ("reproduce dgpg.fig2 --quick --full", "--quick: cannot be given together with --full."),
         ("reproduce dgpg.fig2 --seeds 0", "--seeds: expected at least 1, got 0."),
+        ("reproduce dgpg.fig2 --seeds 99999", "--seeds: expected at most 1,000, got 99999."),
         ("reproduce compare --sizes 5,1", "--sizes: expected at least 2 agents, got 1."),
         ("reproduce compare --sizes 2,3,4,5,6,7,8,9,10", "--sizes: expected at most 8, got 9."),
         ("reproduce compare --sizes 5,5", "--sizes: expected each one once."),

@@ -7,7 +7,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from descant.core.errors import PlaceError
+from descant.core.errors import UserError
 from descant.sweep.pool import Local, Ray, perform, shared
 from descant.train.signals import Stop
 
@@ -159,7 +159,7 @@ def test_tasks_of_ray_are_cancelled(job, ray):
 
 def test_ray_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(PlaceError, match=r"pip install 'descant\[ray\]'"):
+    with pytest.raises(UserError, match=r"pip install 'descant\[ray\]'"):
         Ray(1)
 
 

@@ -12,6 +12,7 @@ import pytest
 from builders import SMALL, TINY, rollout
 from descant.algorithms import _settings, coma, facmac, maipg, mappo, qmix
 from descant.core import discovery
+from descant.core.errors import UserError
 from descant.train.loop import SITES, begin, iterate, lower_period, plan, said
 from toys import balance
 
@@ -144,3 +145,10 @@ def test_without_a_fault_nothing_is_left_out(train):
     runs, rows = train()
     assert not any(row["site"] or row["skipped"] for row in rows)
     assert not equal(runs[-2].learner, runs[-1].learner)
+
+
+def test_more_ticks_than_can_be_counted_are_refused():
+    toy = balance.make(balance.Config())
+    algorithm = mappo.make(SMALL, toy)
+    with pytest.raises(UserError, match=r"train\.rollouts: 999,999,999 of 24 ticks each"):
+        plan(algorithm, toy.env, rollouts=999_999_999, steps=24, iterations=1)

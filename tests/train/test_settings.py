@@ -106,3 +106,16 @@ def test_a_broken_file_of_the_users_is_their_error(tmp_path):
     broken.write_text("def make(:\n")
     with pytest.raises(UserError, match=r"broken\.py: cannot be loaded: SyntaxError"):
         defaults(str(broken), CLIMB)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("train.rollouts", 2**31, "train.rollouts: expected at most 2,147,483,647, got 2147483648"),
+        ("domain.band", (0.0, float("inf")), "domain.band: expected a number of at most 1e\\+30"),
+        ("domain.weight", -1e31, "domain.weight: expected a number of at most 1e\\+30 either way"),
+    ],
+)
+def test_numbers_that_nothing_can_be_are_refused(name, value, sentence):
+    with pytest.raises(UserError, match=sentence):
+        with_values(USUAL, {name: value})

@@ -14,8 +14,8 @@ USUAL = defaults(DISPATCH, CLIMB)
 HEAD = f'domain = "{DISPATCH}"\nalgorithm = "{CLIMB}"\n'
 
 WORD = st.text(st.characters(exclude_categories=["Cs"]))
-WHOLE = st.integers(1, 2**63 - 1)
-REAL = st.floats(min_value=0, exclude_min=True, allow_nan=False)
+WHOLE = st.integers(1, 2**31 - 1)
+REAL = st.floats(min_value=0, max_value=1e30, exclude_min=True)
 VALUES = st.fixed_dictionaries(
     {},
     optional={
@@ -23,7 +23,7 @@ VALUES = st.fixed_dictionaries(
         "domain.load": st.sampled_from(["slots", "true"]),
         "domain.band": st.tuples(REAL, REAL),
         "domain.weight": REAL,
-        "domain.limit": st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
+        "domain.limit": st.none() | st.integers(-(2**31) + 1, 2**31 - 1),
         "domain.trace": WORD,
         "domain.bursts": st.booleans(),
         "algorithm.base.clip": REAL,

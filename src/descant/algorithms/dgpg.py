@@ -85,7 +85,15 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: the domain has no analytic model, or a value cannot be used.
     """
+    _check_model(domain)
     return guide(config, mappo.make(config.base, domain), domain)
+
+
+def _check_model(domain: Domain) -> None:
+    if domain.model is None:
+        raise UserError(
+            f"{domain.name!r} has no analytic model; DG-PG needs one. MAPPO runs without."
+        )
 
 
 def guide(config: Config, base: ActorCritic, domain: Domain) -> ActorCritic:
@@ -95,10 +103,7 @@ def guide(config: Config, base: ActorCritic, domain: Domain) -> ActorCritic:
         UserError: the domain has no analytic model, or a value cannot be used.
     """
     config.validate()
-    if domain.model is None:
-        raise UserError(
-            f"{domain.name!r} has no analytic model; DG-PG needs one. MAPPO runs without."
-        )
+    _check_model(domain)
     from descant.ascent.terms import Guidance
     from descant.ascent.weigher import Weigher, adaptive, least_variance, planned
     from descant.credit.links import Guide, Scale, chain

@@ -76,9 +76,15 @@ class Parallel(ParallelEnv):
 
         Raises:
             KeyError: an agent has no action.
+            ValueError: a choice is none of those there are.
+            RuntimeError: the episode is over, or none was begun.
         """
+        if not self.agents:
+            raise RuntimeError("No episode is under way; call reset() first.")
         kind = np.float32 if self._spec.continuous else np.int32
         chosen = np.array([actions[agent] for agent in self.agents], kind)
+        if not self._spec.continuous:
+            self._check(chosen)
         self._key, key = jax.random.split(self._key)
         self._state, step = self._step(key, self._state, chosen)
         step = jax.device_get(step)
@@ -89,6 +95,12 @@ class Parallel(ParallelEnv):
         if step.terminated or step.truncated:
             self.agents = []
         return seen, reward, terminated, truncated, infos
+
+    def _check(self, chosen: np.ndarray) -> None:
+        for agent, action in zip(self.agents, chosen.tolist(), strict=True):
+            if not 0 <= action < self._spec.actions:
+                most = self._spec.actions - 1
+                raise ValueError(f"{agent}: expected an action from 0 to {most}, got {action}.")
 
     def state(self) -> np.ndarray:
         """All own views, and the world, in one row."""

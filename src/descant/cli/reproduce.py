@@ -28,6 +28,8 @@ WORDS = 100
 ROOTS = ()
 MOST = 8
 """Sizes in a figure that can be told apart."""
+LEARNERS = 1000
+"""A slip of the hand would be found out by a memory error otherwise."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Options(Common):
             raise ValueError("quick: cannot be given together with --full.")
         if self.seeds is not None and self.seeds < 1:
             raise ValueError(f"seeds: expected at least 1, got {self.seeds}.")
+        if self.seeds is not None and self.seeds > LEARNERS:
+            raise ValueError(f"seeds: expected at most {LEARNERS:,}, got {self.seeds}.")
         if any(size < 2 for size in self.sizes):
             raise ValueError(f"sizes: expected at least 2 agents, got {min(self.sizes)}.")
         if len(set(self.sizes)) < len(self.sizes):
@@ -90,6 +94,8 @@ def _reproduce(chosen: "list[Target]", options: Any, output: Output) -> int:
     from descant.reproduce._common.drive import reproduce
 
     out, records, shown = Path(options.out), [], []
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out: {out} is a file; expected a folder.")
     for target in chosen:
         outcome = reproduce(target, _scale(target, options), out, output.console)
         records.append(

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from descant.core.errors import DescantError, PlaceError
+from descant.core.errors import DescantError, UserError
 from descant.sweep.trials import Job
 from descant.train.place import cores
 from descant.train.signals import Stop
@@ -103,7 +103,7 @@ class Ray(Pool):
     """Tasks of a Ray cluster whose machines see the folders of this one.
 
     Raises:
-        PlaceError: Ray is not installed.
+        UserError: Ray is not installed.
     """
 
     def __init__(self, workers: int):
@@ -111,7 +111,7 @@ class Ray(Pool):
         try:
             self._ray: Any = import_module("ray")
         except ImportError as error:
-            raise PlaceError(
+            raise UserError(
                 "--on ray: Ray is not installed; pip install 'descant[ray]' does it, and --on "
                 "local goes without."
             ) from error

@@ -14,9 +14,13 @@ from jaxtyping import Array, Int
 
 from descant.core.algorithm import AbstractAlgorithm
 from descant.core.env import AbstractEnv
+from descant.core.errors import UserError
 from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
 from descant.train.collect import AXIS, Worlds, collect, open_worlds
 from descant.train.verdict import Verdict, ahead
+
+MOST = 2**31 - 1
+"""Ticks of an iteration, which are indexed by whole numbers of 32 bits."""
 
 
 class Kept(NamedTuple):
@@ -71,8 +75,17 @@ def plan(
     judge: Callable[[PyTree], Verdict] | None = None,
     every: int = 1,
 ) -> Plan:
-    """Rollouts of `steps` ticks; 0 takes the horizon."""
+    """Rollouts of `steps` ticks; 0 takes the horizon.
+
+    Raises:
+        UserError: that is more than can be counted.
+    """
     steps = steps or env.spec.horizon
+    if rollouts * steps > MOST:
+        raise UserError(
+            f"train.rollouts: {rollouts:,} of {steps:,} ticks each are more than the {MOST:,} that "
+            "an iteration may have."
+        )
     whole = env.spec.fixed and steps == env.spec.horizon
     return Plan(algorithm, env, rollouts, steps, iterations, whole, mesh, judge, every)
 

@@ -21,6 +21,10 @@ from descant.core.schema import (
 from descant.train.config import Train
 
 TABLES = ("domain", "algorithm", "train")
+MOST = 2**31 - 1
+"""What whole numbers can be, but for seeds: arrays are indexed by no more."""
+GREATEST = 1e30
+"""What other numbers can be, well within single precision."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,14 @@ def _read(given: Given, known: Mapping[str, Setting], seen: set[str]) -> tuple[s
     seen.add(name)
     kind = known[name].kind
     try:
-        return name, (parse if given.text else check)(kind, given.value)
+        value = (parse if given.text else check)(kind, given.value)
+        if name != "seed":
+            _in_reach(value)
+        return name, value
+    except OverflowError as error:
+        raise UserError(
+            f"{given.where}{name}: expected {error}, got {show(given.value)}."
+        ) from None
     except ValueError:
         hint = nearest(given.value, _choices(kind)) if isinstance(given.value, str) else ""
         raise UserError(
@@ -175,10 +186,20 @@ def _read(given: Given, known: Mapping[str, Setting], seen: set[str]) -> tuple[s
         ) from None
 
 
+def _in_reach(value: Any) -> None:
+    """Refuse numbers that neither sizes nor single precision can be."""
+    for part in value if isinstance(value, tuple) else (value,):
+        if type(part) is int and abs(part) > MOST:
+            raise OverflowError(f"at most {MOST:,}" if part > 0 else f"at least {-MOST:,}")
+        if isinstance(part, float) and abs(part) > GREATEST:
+            raise OverflowError(f"a number of at most {GREATEST:g} either way")
+
+
 def _unknown(given: Given, known: Mapping[str, Setting]) -> str:
     if _is_table(given.name, known):
         return f"{given.name}: expected a table of settings, got {show(given.value)}."
-    return f"{given.name}: there is no such setting.{nearest(given.name, [*known, *TABLES])}"
+    others = known if "." in given.name else [*known, *TABLES]
+    return f"{given.name}: there is no such setting.{nearest(given.name, others)}"
 
 
 def _is_table(name: str, known: Iterable[str]) -> bool:

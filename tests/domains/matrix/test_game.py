@@ -79,7 +79,7 @@ def test_networks_that_point_are_refused():
         ({"penalty": -float("inf")}, "domain.penalty: expected a number"),
         ({"agents": 3}, "domain.agents: the game climb has 2 agents, not 3"),
         ({"game": "table5a", "actions": 4}, "domain.actions: the game table5a has 3 actions"),
-        ({"game": "random", "agents": 30}, "have 205,891,132,094,649 joint actions; at most"),
+        ({"game": "random", "agents": 30}, "have more than 4,194,304 joint actions"),
     ],
 )
 def test_what_cannot_be_played_is_named(changes, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -46,10 +47,11 @@ class Config:
             raise UserError(f"domain.penalty: expected a number up to 0, got {self.penalty}.")
         if self.game not in ("random", "monotone"):
             self._check_named()
-        elif self.actions**self.agents > LARGEST:
+        # Of many agents the number itself has more digits than one may print.
+        elif self.agents * math.log(self.actions) > math.log(LARGEST) + 1e-9:
             raise UserError(
-                f"domain.agents: {self.agents} agents with {self.actions} actions have "
-                f"{self.actions**self.agents:,} joint actions; at most {LARGEST:,} are enumerated."
+                f"domain.agents: {self.agents} agents with {self.actions} actions have more than "
+                f"{LARGEST:,} joint actions, which is the most that are enumerated."
             )
 
     def _check_named(self) -> None:
