@@ -70,12 +70,27 @@ def test_small_worlds_have_settings_for_whoever_learns_by_proximal_ascent(
     domain, preset, algorithm
 ):
     known = flatten(resolve(domain, algorithm, (preset,), None, []))
-    assert known["train.rollouts"] == 128
     prefix = "algorithm" if algorithm == "mappo" else "algorithm.base"
-    if algorithm == "qmix":
-        assert known[f"{prefix}.hidden"] == flatten(resolve(domain, algorithm))[f"{prefix}.hidden"]
-    else:
+    if algorithm != "qmix":
+        assert known["train.rollouts"] == 128
         assert known[f"{prefix}.net"] == ("mlp" if preset == "spread" else "gru")
+    elif preset == "spread":
+        assert known["train.rollouts"] == 128
+        assert known[f"{prefix}.hidden"] == flatten(resolve(domain, algorithm))[f"{prefix}.hidden"]
+
+
+@pytest.mark.parametrize(("algorithm", "prefix"), [("iql", ""), ("qmix", "base.")])
+def test_units_that_learn_from_a_replay_remember_and_see_as_much(algorithm, prefix):
+    known = flatten(resolve("jaxmarl", algorithm, ("smax",), None, []))
+    other = flatten(resolve("jaxmarl", "mappo", ("smax",), None, []))
+    assert known[f"algorithm.{prefix}net"] == "gru"
+
+    def ticks(known):
+        return known["train.rollouts"] * known["train.steps"] * known["train.iterations"]
+
+    assert ticks(known) == ticks(other)
+    steps = known[f"algorithm.{prefix}updates"] * known["train.iterations"]
+    assert steps * known[f"algorithm.{prefix}minibatch"] == 4 * ticks(known)
 
 
 @pytest.mark.parametrize(("domain", "preset"), [("traffic", "signals"), ("pistonball", "pistons")])

@@ -246,16 +246,27 @@ def _spread(settings: Settings) -> dict[str, Any]:
     )
 
 
+REPLAYED = 8
+"""Iterations of algorithms that learn from a replay, in battles, for one of those that do not: as
+many ticks in all, seen in smaller portions."""
+
+
 def _battle(settings: Settings) -> dict[str, Any]:
     """Units see little at a time, so they remember."""
-    return {
-        "train.rollouts": 128,
-        "train.steps": 128,
-        "train.iterations": 92,
-        "train.period": 4,
-        "train.scenarios": 100,
-        "domain.env": "SMAX",
-    } | _proximal(
+    usual = {"train.steps": 128, "train.scenarios": 100, "domain.env": "SMAX"}
+    # Every tick is learnt from four times, as by the others.
+    replayed = _known(
+        settings,
+        {
+            f"algorithm.{_nested(settings, 'replay')}{name}": value
+            for name, value in {"net": "gru", "replay": 65_536, "updates": 32}.items()
+        },
+    )
+    if replayed:
+        often = {"train.rollouts": 16, "train.iterations": 92 * REPLAYED}
+        return usual | often | {"train.period": 4 * REPLAYED} | replayed
+    usual |= {"train.rollouts": 128, "train.iterations": 92, "train.period": 4}
+    return usual | _proximal(
         settings,
         net="gru",
         hidden=128,
@@ -293,6 +304,11 @@ def _proximal(settings: Settings, **values: Any) -> dict[str, Any]:
     """Values of MAPPO and all that nest it, with four passes over all ticks; other algorithms keep
     theirs."""
     return _known(settings, _base(settings, epochs=4, critic_epochs=4, minibatches=0, **values))
+
+
+def _nested(settings: Settings, name: str) -> str:
+    """What stands before a value's name in an algorithm that may nest the one that has it."""
+    return "" if f"algorithm.{name}" in flatten(settings) else "base."
 
 
 def _known(settings: Settings, values: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from descant.presets import REPLAYED
 from descant.report.numbers import number, plural
 from descant.reproduce._common.figures import Curve, Panel, curves
 from descant.reproduce._common.jobs import Job
@@ -55,15 +56,6 @@ HARD = 0.3
 """Weights of easy maps and of all others, Table 3."""
 LEVEL = 0.5
 """Share of battles won whose first time is looked for."""
-# QMIX looks at its replay in smaller steps: as many ticks in all, each seen four times.
-REPLAYED = 8
-VALUES = {
-    "train.rollouts": 16,
-    "train.period": 4 * REPLAYED,
-    "algorithm.replay": 65_536,
-    "algorithm.updates": 32,
-    "algorithm.net": "gru",
-}
 
 
 def jobs(scale: Scale) -> list[Job]:
@@ -94,8 +86,8 @@ def show(scale: Scale, found: "Found") -> Shown:
             "0.3 on the others (Table 3), MAIPG's value has the paper's mixer and as many passes "
             "as the critic, and counts in units of the advantage: rewards of SMAX are not those of "
             "SMAC.",
-            "QMIX: agents that remember, 32 steps for every 2,048 ticks from a replay of 65,536, "
-            "and the library's other settings. It explores while it learns, so its curve is "
+            "QMIX: the same preset, in which it takes 32 steps for every 2,048 ticks from a replay "
+            "of 65,536, and otherwise the library's settings. It explores while it learns, so its curve is "
             "below what it has learnt; at the end it takes its best actions, the others draw "
             "theirs.",
         ),
@@ -106,7 +98,7 @@ def settings(method: Method, name: str, iterations: int) -> dict[str, Any]:
     """A method's settings on a map."""
     told: dict[str, Any] = {"domain.map": name, "train.iterations": iterations}
     if method is QMIX:
-        return told | VALUES | {"train.iterations": REPLAYED * iterations}
+        return told | {"train.iterations": REPLAYED * iterations}
     if method is HAPPO:
         return told | nested(method, {"sharing": "separate"})
     return told | (PAPERS_VALUE | {"algorithm.nu": NU.get(name, HARD)} if method is MAIPG else {})
