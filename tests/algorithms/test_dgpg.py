@@ -70,7 +70,7 @@ def test_a_measured_weight_goes_with_every_estimator_and_order(guidance, order):
     @jax.jit
     def weighed(given, key):
         learner = algorithm.init(key)
-        now, evidence, said = algorithm._weighed(learner, (), given, jnp.float32(0), key)
+        now, evidence, said = algorithm._weighed(learner, given, jnp.float32(0), key)
         signal = Signal(given.reward, jnp.zeros_like(given.log_prob), given.value)
         first, _ = now.credit(signal, given, jnp.float32(0), learner.credit)
         plain, slope = algorithm.credit.split(signal, given, learner.credit)

@@ -226,8 +226,8 @@ class ActorCritic(AbstractAlgorithm):
         actor_key, critic_key = jax.random.split(key)
         rollout = self._advised(rollout)
         unread = rollout
+        now, evidence, said = self._weighed(learner, rollout, progress, key)
         actions, rollout, told = self._asked(learner, rollout, progress, key)
-        now, evidence, said = self._weighed(learner, actions, rollout, progress, key)
         signal, credit = now.credit(_unjudged(rollout), rollout, progress, learner.credit)
         told |= self._foresight(learner, unread, signal.target - unread.value, key)
         ascent = now._climbing(actions, signal)
@@ -291,18 +291,23 @@ class ActorCritic(AbstractAlgorithm):
         return self.ascent if term is None else self.ascent.with_term(term)
 
     def _weighed(
-        self, learner: Learner, actions: PyTree, rollout: Rollout, progress: Scalar, key: Key
+        self, learner: Learner, rollout: Rollout, progress: Scalar, key: Key
     ) -> tuple["ActorCritic", PyTree, dict[str, Scalar]]:
-        """The algorithm of this update, and what there is to say of the model's part in it."""
+        """The algorithm of this update, and what there is to say of the model's part in it.
+
+        A critic of actions is weighed before it learns from the rollout: afterwards it agrees with
+        the rollout's luck, too.
+        """
         said = {}
         if self.model is not None:
             said = aligned_share(self.model, flatten(rollout), ALIGNMENT_TICKS)
         if self.weigher is None:
             return self, learner.evidence, said
+        rollout = self._read(learner, rollout)
         signal, slope = self.credit.split(_unjudged(rollout), rollout, learner.credit)
         # Under guidance, the model is what is weighed against everything else.
         guided = self.model is not None
-        second = self.ascent if guided else self._climbing(actions, signal)
+        second = self.ascent if guided else self._climbing(learner.actions, signal)
         weight, evidence, more = self.weigher(
             learner.actor,
             second,
