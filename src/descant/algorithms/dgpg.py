@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from descant.algorithms._actor_critic import ActorCritic
     from descant.core.algorithm import Schedule
     from descant.core.domain import Domain
+    from descant.core.model import AbstractModel
     from descant.credit.schedules import Ramp
 
 TABLE = mappo.TABLE | {
@@ -85,15 +86,16 @@ def make(config: Config, domain: Domain) -> ActorCritic:
     Raises:
         UserError: the domain has no analytic model, or a value cannot be used.
     """
-    _check_model(domain)
+    _model(domain)  # asked first: what else is wrong does not matter where there is none
     return guide(config, mappo.make(config.base, domain), domain)
 
 
-def _check_model(domain: Domain) -> None:
+def _model(domain: Domain) -> AbstractModel:
     if domain.model is None:
         raise UserError(
             f"{domain.name!r} has no analytic model; DG-PG needs one. MAPPO runs without."
         )
+    return domain.model
 
 
 def guide(config: Config, base: ActorCritic, domain: Domain) -> ActorCritic:
@@ -103,13 +105,13 @@ def guide(config: Config, base: ActorCritic, domain: Domain) -> ActorCritic:
         UserError: the domain has no analytic model, or a value cannot be used.
     """
     config.validate()
-    _check_model(domain)
+    model = _model(domain)
     from descant.ascent.terms import Guidance
     from descant.ascent.weigher import Weigher, adaptive, least_variance, planned
     from descant.credit.links import Guide, Scale, chain
     from descant.credit.probes import Slope
 
-    model, weight = domain.model, schedule(config)
+    weight = schedule(config)
     rule = {"adaptive": adaptive, "least-variance": least_variance}.get(config.alpha)
     if weight.start == weight.stop == 0 and rule is None and config.guidance != "sampled":
         # Beside a term, even one that weighs nothing, XLA rounds the rest of the loss otherwise.

@@ -87,9 +87,9 @@ def show(scale: Scale, found: "Found") -> Shown:
             "as the critic, and counts in units of the advantage: rewards of SMAX are not those of "
             "SMAC.",
             "QMIX: the same preset, in which it takes 32 steps for every 2,048 ticks from a replay "
-            "of 65,536, and otherwise the library's settings. It explores while it learns, so its curve is "
-            "below what it has learnt; at the end it takes its best actions, the others draw "
-            "theirs.",
+            "of 65,536, and otherwise the library's settings. It explores while it learns, so its "
+            "curve is below what it has learnt; at the end it takes its best actions, the others "
+            "draw theirs.",
         ),
     )
 
