@@ -23,8 +23,8 @@ from descant.train.config import Train
 TABLES = ("domain", "algorithm", "train")
 MOST = 2**31 - 1
 """What whole numbers can be, but for seeds: arrays are indexed by no more."""
-GREATEST = 1e30
-"""What other numbers can be, well within single precision."""
+GREATEST = 3.4e38
+"""What other numbers can be, which is what single precision can hold."""
 
 
 @dataclass(frozen=True)
