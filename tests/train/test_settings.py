@@ -113,7 +113,11 @@ def test_a_broken_file_of_the_users_is_their_error(tmp_path):
     [
         ("train.rollouts", 2**31, "train.rollouts: expected at most 2,147,483,647, got 2147483648"),
         ("domain.band", (0.0, float("inf")), "domain.band: expected a number of at most 3.4e\\+38"),
-        ("domain.weight", -1e39, "domain.weight: expected a number of at most 3.4e\\+38 either way"),
+        (
+            "domain.weight",
+            -1e39,
+            "domain.weight: expected a number of at most 3.4e\\+38 either way",
+        ),
     ],
 )
 def test_numbers_that_nothing_can_be_are_refused(name, value, sentence):
