@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from descant.algorithms import iql, mappo
 from descant.core import discovery
 from descant.core.domain import Domain
-from descant.core.types import Observation, Rollout, Signal, Spec
+from descant.core.types import Observation, Rollout, Spec
 from toys import balance
 
 SMALL = mappo.Config(
@@ -46,11 +46,6 @@ def domain_or_skip(name: str) -> Domain:
     skip_without_extra(name)
     module = discovery.load("domains", name)
     return module.make(module.Config(**SIZES.get(name, {})))
-
-
-def unjudged(rollout: Rollout) -> Signal:
-    """What credit begins with."""
-    return Signal(rollout.reward, jnp.zeros_like(rollout.log_prob), rollout.value)
 
 
 class Tabular(eqx.Module):

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from builders import SMALL, unjudged
+from builders import SMALL
 from descant.algorithms import _settings, coma, maipg, mappo, mean_field
 from descant.algorithms._action_critic import variance_left
+from descant.algorithms._actor_critic import _unjudged
 from descant.core.domain import Domain
 from descant.domains import matrix
 from descant.train.collect import collect, open_worlds
@@ -152,7 +153,7 @@ def test_a_value_that_remembers_knows_what_was_shown_long_ago(echoed):
 
 def test_actors_climb_a_value_at_what_it_remembers(echoed):
     algorithm, learner, rollout = echoed
-    term = algorithm.actions.term(learner.actions, unjudged(rollout))
+    term = algorithm.actions.term(learner.actions, _unjudged(rollout))
     last = jax.tree.map(lambda x: x[2], rollout)
 
     @jax.jit

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from builders import SMALL, rollout, unjudged
+from builders import SMALL, rollout
 from descant.algorithms import _action_critic, _settings, maipg, mappo
+from descant.algorithms._actor_critic import _unjudged
 from descant.ascent.climb import Climb
 from descant.ascent.terms import Guidance
 from descant.ascent.together import flatten
@@ -52,7 +53,7 @@ def test_what_is_in_it():
     assert len(nothing.credit.links) == 2
     assert maipg.make(replace(CONFIG, measured=True), TOY).weigher.name == "nu"
     state = jax.jit(lambda key: plain.actions.init(key))(jax.random.key(0))
-    assert isinstance(plain.actions.term(state, unjudged(rollout(agents=3))), Climb)
+    assert isinstance(plain.actions.term(state, _unjudged(rollout(agents=3))), Climb)
     guided = maipg.make(replace(CONFIG, guide=(0.9, 0.5)), TOY)
     assert isinstance(guided.ascent.terms[-1], Guidance)
     assert guided.actions.weight is not None
@@ -93,7 +94,7 @@ def test_return_and_value_share_what_guidance_leaves(scale, guide):
     @jax.jit
     def units(key):
         learner, other = algorithm.init(key), free.init(key)
-        start = unjudged(given)
+        start = _unjudged(given)
         signal, _ = algorithm.credit(start, given, jnp.float32(0), learner.credit)
         whole, _ = free.credit(start, given, jnp.float32(0), other.credit)
         mine = algorithm.actions.term(learner.actions, signal).unit
@@ -117,7 +118,7 @@ def test_its_parts_are_mappo_s_and_the_value_s():
         assess = jax.vmap(jax.vmap(learner.actor.assess))
         said = assess(given.observation, given.action)
         said = said._replace(who=said.who[0, 0], known=said.known[0, 0])
-        start = unjudged(given)
+        start = _unjudged(given)
         signal, _ = algorithm.credit.split(start, given, learner.credit)
         term = algorithm.actions.term(learner.actions, signal)
         charged = term.each(each_tick(said, flatten), flatten(given))
@@ -139,7 +140,7 @@ def test_a_rollout_keeps_what_no_action_changes_unless_it_is_too_much(monkeypatc
     def charged(key):
         learner = algorithm.init(key)
         read = algorithm._read(learner, given)
-        ticks, term = flatten(read), algorithm.actions.term(learner.actions, unjudged(given))
+        ticks, term = flatten(read), algorithm.actions.term(learner.actions, _unjudged(given))
         said = jax.vmap(learner.actor.assess)(ticks.observation, ticks.action)
         said = said._replace(who=said.who[0], known=said.known[0])
         return term.each(said, ticks), term.each(said, flatten(given))

@@ -17,10 +17,8 @@ from descant.core.env import AbstractEnv
 from descant.core.errors import UserError
 from descant.core.types import Key, Keys, PyTree, Rollout, Scalar
 from descant.train.collect import AXIS, Worlds, collect, open_worlds
+from descant.train.settings import MOST
 from descant.train.verdict import Verdict, ahead
-
-MOST = 2**31 - 1
-"""Ticks of an iteration, which are indexed by whole numbers of 32 bits."""
 
 
 class Kept(NamedTuple):
